@@ -1,0 +1,73 @@
+#include "base/file.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "gtest/gtest.h"
+
+namespace halftone {
+namespace {
+
+std::string Fresh(const char* name) {
+  const std::string path = ::testing::TempDir() + "/" + name;
+  std::filesystem::remove_all(path);
+  std::filesystem::create_directories(path);
+  return path;
+}
+
+int Entries(const std::string& directory) {
+  int n = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) n += !entry.path().empty();
+  return n;
+}
+
+TEST(FileTest, WritesAndReadsBack) {
+  const std::string dir = Fresh("round_trip"), bytes("a\0b\xff", 4);
+  ASSERT_TRUE(WriteFileAtomically(dir + "/f", bytes).ok());
+  EXPECT_EQ(ReadFile(dir + "/f").value(), bytes);
+  EXPECT_EQ(FileSize(dir + "/f").value(), 4);
+  ASSERT_TRUE(WriteFileAtomically(dir + "/f", "").ok());
+  EXPECT_EQ(ReadFile(dir + "/f").value(), "");
+  EXPECT_EQ(Entries(dir), 1);
+}
+
+TEST(FileTest, WithoutCommitNothingIsLeftAndTheOldFileStays) {
+  const std::string dir = Fresh("no_commit");
+  ASSERT_TRUE(WriteFileAtomically(dir + "/f", "old").ok());
+  {
+    auto file = AtomicFile::Create(dir + "/f");
+    ASSERT_TRUE(file.ok());
+    ASSERT_TRUE((*file)->Append("new").ok());
+    EXPECT_EQ(ReadFile(dir + "/f").value(), "old");
+  }
+  EXPECT_EQ(ReadFile(dir + "/f").value(), "old");
+  EXPECT_EQ(Entries(dir), 1);
+}
+
+TEST(FileTest, AFullDiskIsAnErrorThatNamesTheFile) {
+  auto file = AtomicFile::Create("/dev/full/f");
+  EXPECT_FALSE(file.ok());
+  const std::string dir = Fresh("full");
+  std::filesystem::create_symlink("/dev/full", dir + "/f.tmp" + std::to_string(getpid()));
+  const absl::Status status = WriteFileAtomically(dir + "/f", "x");
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_NE(status.message().find(dir + "/f: No space left"), std::string::npos) << status;
+  EXPECT_EQ(Entries(dir), 0);
+}
+
+TEST(FileTest, MissingFilesAndDirectoriesAreErrors) {
+  EXPECT_EQ(ReadFile("/no/such/file").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadFile(::testing::TempDir()).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(MakeDirectories("/proc/nothing/here").ok());
+}
+
+TEST(FileTest, UserPathsAreRelativeToTheUser) {
+  setenv("BUILD_WORKING_DIRECTORY", "/home/me", 1);
+  EXPECT_EQ(ResolveUserPath("data/x"), "/home/me/data/x");
+  EXPECT_EQ(ResolveUserPath("/data/x"), "/data/x");
+  unsetenv("BUILD_WORKING_DIRECTORY");
+  EXPECT_EQ(ResolveUserPath("data/x"), "data/x");
+}
+
+}  // namespace
+}  // namespace halftone

@@ -1,0 +1,30 @@
+// y = x w^T + bias and its gradients, over the last dimension of x:
+//
+//   y[..., n] = bias[n] + sum over k of x[..., k] w[n, k]
+//
+// Weights are [N, K] as in PyTorch's state dicts. x, w, y and dy share one dtype: float64, float32, float16 or
+// bfloat16. For the 16-bit types products are exact and sums are float32, rounded once, to nearest even, into the
+// result. Shapes that do not fit together are a bug of the caller's and stop the program.
+//
+// The same inputs with the same number of threads give the same bits.
+#ifndef HALFTONE_TENSOR_OPS_LINEAR_LINEAR_H_
+#define HALFTONE_TENSOR_OPS_LINEAR_LINEAR_H_
+
+#include "tensor/ops/linear/weight_gradients.h"
+#include "tensor/tensor.h"
+
+namespace halftone::ops {
+
+// y [..., N] in x's dtype, from x [..., K]. `bias` is [N], in x's dtype or in float32 (used as it is, not
+// rounded), or undefined for none.
+Tensor LinearForward(const Tensor& x, const Tensor& w, const Tensor& bias);
+
+// dx [..., K] in dy's dtype, from dy [..., N].
+Tensor LinearBackwardData(const Tensor& dy, const Tensor& w);
+
+// x [..., K] and dy [..., N] agree in the dimensions before the last.
+WeightGradients LinearBackwardWeights(const Tensor& x, const Tensor& dy, bool want_bias);
+
+}  // namespace halftone::ops
+
+#endif  // HALFTONE_TENSOR_OPS_LINEAR_LINEAR_H_

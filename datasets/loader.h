@@ -1,0 +1,102 @@
+// Batches of normalised images for training and evaluation, made by a thread of their own one batch ahead.
+//
+// Which images a batch holds, and how they are augmented, is a pure function of (seed, epoch, batch): a run that
+// starts at a checkpoint's position gets the batches that a run from the start would have got.
+//
+//   ASSIGN_OR_RETURN(auto loader, DataLoader::Create(device, data, data.train, {.batch_size = 128, .shuffle = true,
+//                                                    .augment = true, .drop_last = true, .seed = seed}));
+//   for (int64_t b = 0; b < loader->batches_per_epoch(); ++b) Step(loader->Next());
+#ifndef HALFTONE_DATASETS_LOADER_H_
+#define HALFTONE_DATASETS_LOADER_H_
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "datasets/image_dataset.h"
+#include "tensor/device.h"
+#include "tensor/tensor.h"
+
+namespace halftone {
+
+struct Batch {
+  Tensor images;  // float32 [B, H, W, C], (pixel / 255 - mean) / stddev
+  Tensor labels;  // int64 [B]
+};
+
+struct DataLoaderOptions {
+  int64_t batch_size = 128;
+  bool shuffle = false;    // a new order every epoch; otherwise the order of the files
+  bool augment = false;    // see augment.h
+  bool drop_last = false;  // leave out an epoch's last batch when it is smaller than batch_size
+  uint64_t seed = 0;       // of shuffling and augmentation
+};
+
+// A place in the endless sequence of batches.
+struct LoaderPosition {
+  int64_t epoch = 0;
+  int64_t batch = 0;  // within the epoch
+
+  friend bool operator==(const LoaderPosition&, const LoaderPosition&) = default;
+};
+
+// For one calling thread. Uses no OpenMP thread: those are the training step's.
+class DataLoader {
+ public:
+  // split: dataset.train or dataset.test. Both references, and the device, must outlive the loader and are not
+  // changed meanwhile. start.batch may be batches_per_epoch(): the next epoch's first batch.
+  // Errors: a batch_size below 1, no images, an epoch without a batch (drop_last), a start that does not exist.
+  static absl::StatusOr<std::unique_ptr<DataLoader>> Create(Device& device, const ImageDataset& dataset,
+                                                            const ImageSplit& split, const DataLoaderOptions& options,
+                                                            LoaderPosition start = {});
+  ~DataLoader();  // at any time
+  DataLoader(const DataLoader&) = delete;
+  DataLoader& operator=(const DataLoader&) = delete;
+
+  // The batch at position(), and moves on: after an epoch's last batch comes the next epoch's first. Waits for it if
+  // need be. The memory is the device's: in a steady state, nothing comes from the system.
+  Batch Next();
+
+  // Of the batch that Next() will return: what a checkpoint keeps.
+  LoaderPosition position() const { return position_; }
+  int64_t batches_per_epoch() const { return batches_per_epoch_; }
+
+ private:
+  enum class Slot { kEmpty, kFull };
+
+  DataLoader(Device& device, const ImageDataset& dataset, const ImageSplit& split, const DataLoaderOptions& options,
+             int64_t batches_per_epoch, LoaderPosition start);
+  void Run();
+  void Fill(LoaderPosition at, Batch& batch);
+  Batch Allocate(LoaderPosition at);
+  LoaderPosition After(LoaderPosition at) const;
+
+  Device& device_;
+  const ImageDataset& dataset_;
+  const ImageSplit& split_;
+  const DataLoaderOptions options_;
+  const int64_t batches_per_epoch_;
+  LoaderPosition position_;
+
+  // The thread's alone.
+  std::vector<std::array<float, 256>> normalized_;  // [channel][pixel]
+  std::vector<uint32_t> order_;
+  int64_t order_epoch_ = -1;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Slot slot_ = Slot::kEmpty;  // whether next_ is filled; guarded by mutex_
+  bool stop_ = false;         // guarded by mutex_
+  Batch next_;                // for position_: the thread's while kEmpty, the caller's while kFull
+
+  std::thread thread_;
+};
+
+}  // namespace halftone
+
+#endif  // HALFTONE_DATASETS_LOADER_H_

@@ -1,0 +1,17 @@
+#include "io/array.h"
+
+#include <algorithm>
+
+namespace halftone {
+
+absl::optional<uint64_t> ArrayBytes(DType dtype, absl::Span<const int64_t> dims) {
+  int64_t bytes = static_cast<int64_t>(SizeOf(dtype));
+  bool empty = false;
+  for (const int64_t d : dims) {
+    empty |= d == 0;
+    if (__builtin_mul_overflow(bytes, std::max<int64_t>(d, 1), &bytes)) return absl::nullopt;
+  }
+  return empty ? 0 : static_cast<uint64_t>(bytes);
+}
+
+}  // namespace halftone

@@ -1,0 +1,39 @@
+// Arrays in files: what a reader lists and what a writer takes.
+#ifndef HALFTONE_IO_ARRAY_H_
+#define HALFTONE_IO_ARRAY_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/types/optional.h"
+#include "absl/types/span.h"
+#include "tensor/dtype.h"
+#include "tensor/shape.h"
+#include "tensor/tensor.h"
+
+namespace halftone {
+
+// One array in a file, known before any of its elements is read.
+struct ArrayInfo {
+  std::string name;
+  DType dtype = DType::kF32;
+  Shape shape;
+  uint64_t offset = 0;  // of its first byte, from the start of the file
+  uint64_t bytes = 0;
+};
+
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+// The most dimensions that a file's array may have (NumPy's own limit).
+inline constexpr int kMaxArrayRank = 64;
+
+// The bytes of an array of these dimensions (each >= 0), or nothing when they do not fit into 63 bits. Zeros count as
+// ones in that test, so that neither the product of any of the dimensions nor a stride can overflow later.
+absl::optional<uint64_t> ArrayBytes(DType dtype, absl::Span<const int64_t> dims);
+
+}  // namespace halftone
+
+#endif  // HALFTONE_IO_ARRAY_H_

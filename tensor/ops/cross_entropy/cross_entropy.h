@@ -1,0 +1,40 @@
+// Softmax and cross-entropy in one: for logits z [B, C] and the label of each row,
+//
+//   loss = -sum_c target_c * log softmax(z)_c,   target = (1 - s) * onehot(label) + s / C,   s = label_smoothing.
+//
+// Label smoothing: Szegedy et al.: "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
+//
+// Logits are of any float dtype; the arithmetic is float, or double for f64. Labels are i64 in [0, C).
+#ifndef HALFTONE_TENSOR_OPS_CROSS_ENTROPY_CROSS_ENTROPY_H_
+#define HALFTONE_TENSOR_OPS_CROSS_ENTROPY_CROSS_ENTROPY_H_
+
+#include <cstdint>
+
+#include "tensor/ops/reduction.h"
+#include "tensor/tensor.h"
+
+namespace halftone::ops {
+
+struct CrossEntropyOptions {
+  double label_smoothing = 0;  // in [0, 1]
+  Reduction reduction = Reduction::kMean;  // kMean: over the rows
+};
+
+struct CrossEntropyResult {
+  Tensor loss;         // f32 (f64 for f64 logits): [], or [B] for Reduction::kNone
+  Tensor log_sum_exp;  // of each row, [B], for CrossEntropyBackward
+};
+
+CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options);
+
+// The gradient of seed * loss, in the logits' dtype: seed * (softmax - target), divided by B for kMean. The scale of
+// mixed-precision training comes in here as the seed, so the loss itself is never scaled and cannot overflow.
+Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp, double seed,
+                            const CrossEntropyOptions& options);
+
+// Rows whose largest logit is the label's; of equal ones the first counts as largest. A row with a NaN is wrong.
+int64_t CountCorrect(const Tensor& logits, const Tensor& labels);
+
+}  // namespace halftone::ops
+
+#endif  // HALFTONE_TENSOR_OPS_CROSS_ENTROPY_CROSS_ENTROPY_H_

@@ -1,0 +1,98 @@
+// An optimiser: moves fp32 master weights along their gradients and keeps what it must remember between
+// steps.
+//
+//   ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> optimizer, MakeSgd({.momentum = 0.9}));   // nn/optim/sgd.h
+//   ...
+//   optimizer->Step(params, schedule->At(step));
+//
+// The update rules are PyTorch's. One pass over memory per step; the results are the same bits for any number
+// of threads and any instruction set.
+#ifndef HALFTONE_NN_OPTIM_OPTIMIZER_H_
+#define HALFTONE_NN_OPTIM_OPTIMIZER_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "nn/optim/step_options.h"
+
+namespace halftone {
+
+// One parameter: its master weights and their unscaled gradient, of the same size. Names are unique.
+struct ParamRef {
+  absl::string_view name;
+  absl::Span<float> value;
+  absl::Span<const float> grad;
+};
+
+// One array that an optimiser remembers, for example "momentum/layer1.0.conv1.weight".
+struct StateTensor {
+  std::string name;
+  absl::Span<const float> value;
+};
+
+// All that resuming needs.
+struct OptimizerState {
+  int64_t steps = 0;                      // steps taken
+  std::vector<StateTensor> tensors = {};  // empty before the first step, and always for SGD without momentum
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  // Updates every value in place. Takes the same parameters in the same order each time; what is remembered
+  // of them is allocated in the first step (or by Restore).
+  void Step(absl::Span<const ParamRef> params, const StepOptions& options);
+
+  // Views into this optimiser: valid until the next Step or Restore.
+  OptimizerState State() const;
+
+  // Continues from `state`, copying it; `params` are those of the steps to come (their gradients are not
+  // looked at). Refuses a state that lacks a tensor, has one too many, or one of another size; then nothing
+  // has changed.
+  absl::Status Restore(absl::Span<const ParamRef> params, const OptimizerState& state);
+
+  // One line for logs and reports: "SGD, momentum 0.9, weight decay 0.0005".
+  virtual std::string Describe() const = 0;
+
+  int64_t steps() const { return steps_; }
+
+ protected:
+  static constexpr size_t kMaxSlots = 2;
+
+  // Updates n elements of one parameter; slots[k] points at the part of slots[k] (see below) that belongs to
+  // them. Called from several threads.
+  using Kernel = std::function<void(float* value, const float* grad,
+                                    const std::array<float*, kMaxSlots>& slots, size_t n)>;
+
+  // `slots` (at most kMaxSlots) names the arrays to remember for each parameter; they have its size and start
+  // at zero.
+  explicit Optimizer(std::vector<std::string> slots);
+
+  // The update of step number t = 1, 2, ...
+  virtual Kernel Prepare(const StepOptions& options, int64_t t) const = 0;
+
+ private:
+  void Allocate(absl::Span<const ParamRef> params);
+
+  const std::vector<std::string> slots_;
+  int64_t steps_ = 0;
+  bool allocated_ = false;
+  std::vector<std::string> names_;          // of the parameters
+  std::vector<size_t> sizes_;               // of the parameters
+  std::vector<std::vector<float>> arrays_;  // slot k of parameter i is arrays_[i * slots_.size() + k]
+};
+
+}  // namespace halftone
+
+#endif  // HALFTONE_NN_OPTIM_OPTIMIZER_H_

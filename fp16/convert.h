@@ -1,7 +1,7 @@
 // Arrays to and from half and bfloat16: SIMD, the instruction set chosen at run time, one thread.
 //
-// Narrowing rounds to nearest even, with overflow to infinity. Every element has exactly the bits that the value
-// type gives (half(x), bfloat16(x), static_cast<float>(h)), NaNs included, on every instruction set.
+// Narrowing rounds to nearest even, with overflow to infinity. Every element has exactly the bits that the
+// value type gives (half(x), bfloat16(x), static_cast<float>(h)), NaNs included, on every instruction set.
 //
 //   std::vector<half> halves(floats.size());
 //   Convert(floats.data(), halves.data(), floats.size());

@@ -35,8 +35,7 @@ class Float16 {
       : bits_(static_cast<uint16_t>(Narrow<kBinary64, kLayout>(std::bit_cast<uint64_t>(value)))) {}
   // Integers that a double holds exactly.
   template <std::integral T>
-    requires(sizeof(T) <= 4)
-  constexpr explicit Float16(T value) : Float16(static_cast<double>(value)) {}
+  requires(sizeof(T) <= 4) constexpr explicit Float16(T value) : Float16(static_cast<double>(value)) {}
 
   static constexpr Self FromBits(uint16_t bits) {
     Self result{};

@@ -1,0 +1,104 @@
+#include "nn/functional.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "tensor/ops/avg_pool/avg_pool.h"
+#include "tensor/ops/cross_entropy/cross_entropy.h"
+#include "tensor/ops/dropout/dropout.h"
+#include "tensor/ops/elementwise/elementwise.h"
+#include "tensor/ops/max_pool/max_pool.h"
+#include "tensor/ops/mse/mse.h"
+
+namespace halftone::nn {
+namespace {
+
+// x in the dtype that the policy wants for `op`.
+Variable CastFor(Op op, const Variable& x) { return x.graph().Cast(x, x.graph().Resolve(op, x.dtype())); }
+
+// The element of a gradient that reached a loss: the seed.
+double SeedOf(const Tensor& dy) {
+  return VisitFloat(dy.dtype(), [&](auto t) { return static_cast<double>(dy.data<decltype(t)>()[0]); });
+}
+
+DType Wider(DType a, DType b) {
+  if (a == b) return a;
+  if (a == DType::kF64 || b == DType::kF64) return DType::kF64;
+  return DType::kF32;  // also of half and bfloat16, neither of which holds the other
+}
+
+}  // namespace
+
+Variable Add(const Variable& a, const Variable& b) {
+  Graph& graph = a.graph();
+  const DType dtype = graph.Resolve(Op::kAdd, Wider(a.dtype(), b.dtype()));
+  const Variable x = graph.Cast(a, dtype), y = graph.Cast(b, dtype);
+  return graph.Record(ops::Add(x.value(), y.value()), {x, y}, [](BackwardContext& c) {
+    c.Give(0, c.dy());
+    c.Give(1, c.dy());
+  });
+}
+
+Variable Activate(const ops::Activation& activation, const Variable& input) {
+  const Variable x = CastFor(Op::kActivation, input);
+  Tensor y = ops::ActivationForward(activation, x.value());
+  const Tensor saved = activation.saves_output ? y : x.value();
+  return x.graph().Record(std::move(y), {x}, [&activation, saved](BackwardContext& c) {
+    c.Give(0, ops::ActivationBackward(activation, saved, c.dy()));
+  });
+}
+
+Variable MaxPool2d(const Variable& input, int kernel, int stride, int padding) {
+  const Variable x = CastFor(Op::kMaxPool, input);
+  const ops::MaxPoolOptions options = {.window = kernel, .stride = stride, .padding = padding};
+  ops::MaxPoolResult result = ops::MaxPoolForward(x.value(), options);
+  return x.graph().Record(
+      std::move(result.y), {x},
+      [index = std::move(result.index), shape = x.shape(), options](BackwardContext& c) {
+        c.Give(0, ops::MaxPoolBackward(c.dy(), index, shape, options));
+      });
+}
+
+Variable AdaptiveAvgPool2d(const Variable& input, int out_h, int out_w) {
+  const Variable x = CastFor(Op::kAvgPool, input);
+  return x.graph().Record(
+      ops::AdaptiveAvgPoolForward(x.value(), out_h, out_w), {x},
+      [shape = x.shape()](BackwardContext& c) { c.Give(0, ops::AdaptiveAvgPoolBackward(c.dy(), shape)); });
+}
+
+Variable Flatten(const Variable& x) {
+  const int64_t n = x.shape()[0];
+  const Shape flat = {n, n == 0 ? 0 : x.value().elements() / n};
+  return x.graph().Record(x.value().Reshape(flat), {x},
+                          [shape = x.shape()](BackwardContext& c) { c.Give(0, c.dy().Reshape(shape)); });
+}
+
+Variable Dropout(const Variable& input, double p, const Rng& stream) {
+  if (!input.graph().training() || p == 0) return input;
+  const Variable x = CastFor(Op::kDropout, input);
+  return x.graph().Record(ops::DropoutForward(x.value(), p, stream), {x}, [p, stream](BackwardContext& c) {
+    c.Give(0, ops::DropoutBackward(c.dy(), p, stream));
+  });
+}
+
+Variable CrossEntropy(const Variable& input, const Tensor& labels, double label_smoothing) {
+  const Variable logits = CastFor(Op::kCrossEntropy, input);
+  const ops::CrossEntropyOptions options = {.label_smoothing = label_smoothing};
+  ops::CrossEntropyResult result = ops::CrossEntropyForward(logits.value(), labels, options);
+  return logits.graph().Record(
+      std::move(result.loss), {logits},
+      [z = logits.value(), labels, log_sum_exp = std::move(result.log_sum_exp), options](BackwardContext& c) {
+        c.Give(0, ops::CrossEntropyBackward(z, labels, log_sum_exp, SeedOf(c.dy()), options));
+      });
+}
+
+Variable MeanSquaredError(const Variable& input, const Tensor& target) {
+  const Variable prediction = CastFor(Op::kMse, input);
+  return prediction.graph().Record(
+      ops::MseForward(prediction.value(), target, ops::Reduction::kMean), {prediction},
+      [p = prediction.value(), target](BackwardContext& c) {
+        c.Give(0, ops::MseBackward(p, target, SeedOf(c.dy()), ops::Reduction::kMean));
+      });
+}
+
+}  // namespace halftone::nn

@@ -1,0 +1,37 @@
+// Ops without parameters, recorded on the graph of their input. Images are [N, H, W, C].
+#ifndef HALFTONE_NN_FUNCTIONAL_H_
+#define HALFTONE_NN_FUNCTIONAL_H_
+
+#include "nn/graph.h"
+#include "tensor/ops/activation/activation.h"
+
+namespace halftone::nn {
+
+Variable Add(const Variable& a, const Variable& b);
+inline Variable operator+(const Variable& a, const Variable& b) { return Add(a, b); }
+
+Variable Activate(const ops::Activation& activation, const Variable& x);
+
+// Windows of `kernel` x `kernel`; the first maximum of a window takes its whole gradient.
+Variable MaxPool2d(const Variable& x, int kernel, int stride, int padding = 0);
+
+// [N, H, W, C] -> [N, out_h, out_w, C], as PyTorch's AdaptiveAvgPool2d.
+Variable AdaptiveAvgPool2d(const Variable& x, int out_h, int out_w);
+
+// [N, ...] -> [N, rest]: a view. What one pooled pixel a channel gives, the same as PyTorch's; larger maps come out in
+// [H, W, C] order.
+Variable Flatten(const Variable& x);
+
+// Sets each element to zero with probability p in training and scales the rest by 1 / (1 - p). The mask is a function of
+// `stream` and the element's index alone.
+Variable Dropout(const Variable& x, double p, const Rng& stream);
+
+// Mean over the batch of the softmax cross entropy. logits [B, C], labels int64 [B] in [0, C).
+Variable CrossEntropy(const Variable& logits, const Tensor& labels, double label_smoothing = 0);
+
+// Mean squared error over all elements; target of prediction's shape, float32 (float64 for float64).
+Variable MeanSquaredError(const Variable& prediction, const Tensor& target);
+
+}  // namespace halftone::nn
+
+#endif  // HALFTONE_NN_FUNCTIONAL_H_

@@ -1,0 +1,90 @@
+#include "nn/graph.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "tensor/ops/cast/cast.h"
+#include "tensor/ops/elementwise/elementwise.h"
+
+namespace halftone::nn {
+
+double Variable::Item() const {
+  HALFTONE_CHECK(value_.elements() == 1);
+  return VisitFloat(value_.dtype(), [&](auto t) { return static_cast<double>(value_.data<decltype(t)>()[0]); });
+}
+
+void BackwardContext::Give(int i, Tensor gradient) {
+  if (Needs(i)) graph_.Accumulate(parents_[i], std::move(gradient));
+}
+
+Variable Graph::AddLeaf(Tensor value, Parameter* parameter) {
+  Node leaf;
+  leaf.parameter = parameter;
+  nodes_.push_back(std::move(leaf));
+  return Variable(this, std::move(value), static_cast<int>(nodes_.size()) - 1);
+}
+
+Variable Graph::Input(Tensor value, bool requires_grad) {
+  if (requires_grad && options_.gradients) return AddLeaf(std::move(value), nullptr);
+  return Variable(this, std::move(value), -1);
+}
+
+Variable Graph::Use(Parameter& parameter, DType dtype) {
+  const Tensor& value = parameter.Working(dtype);
+  return options_.gradients ? AddLeaf(value, &parameter) : Variable(this, value, -1);
+}
+
+Variable Graph::Cast(const Variable& x, DType dtype) {
+  const DType from = x.dtype();
+  if (from == dtype) return x;
+  return Record(ops::Cast(x.value(), dtype), {x},
+                [from](BackwardContext& c) { c.Give(0, ops::Cast(c.dy(), from)); });
+}
+
+Variable Graph::Record(Tensor value, std::initializer_list<Variable> inputs, BackwardFunction backward) {
+  Node node;
+  bool any = false;
+  for (const Variable& input : inputs) {
+    HALFTONE_CHECK(input.graph_ == this);
+    node.parents.push_back(input.node_);
+    any |= input.requires_grad();
+  }
+  if (!any) return Variable(this, std::move(value), -1);
+  node.backward = std::move(backward);
+  nodes_.push_back(std::move(node));
+  return Variable(this, std::move(value), static_cast<int>(nodes_.size()) - 1);
+}
+
+void Graph::Accumulate(int node, Tensor gradient) {
+  Node& n = nodes_[node];
+  if (n.parameter != nullptr) {
+    n.parameter->AccumulateGradient(std::move(gradient));
+  } else if (n.gradient.defined()) {
+    // A new tensor: the other contribution may be shared with another branch.
+    n.gradient = ops::Add(n.gradient, gradient);
+  } else {
+    n.gradient = std::move(gradient);
+  }
+}
+
+void Graph::Backward(const Variable& root, double seed) {
+  HALFTONE_CHECK(root.graph_ == this && root.requires_grad() && root.value().elements() == 1);
+  Tensor start = Tensor::Empty(device(), root.dtype(), root.shape());
+  VisitFloat(root.dtype(), [&](auto t) { start.data<decltype(t)>()[0] = static_cast<decltype(t)>(seed); });
+  Accumulate(root.node_, std::move(start));
+  for (int i = root.node_; i >= 0; --i) {
+    Node& node = nodes_[i];
+    if (!node.backward || !node.gradient.defined()) continue;
+    // Both are freed at the end of this turn, with everything that the function had captured.
+    const BackwardFunction backward = std::exchange(node.backward, nullptr);
+    BackwardContext context(*this, std::exchange(node.gradient, Tensor()), node.parents);
+    backward(context);
+  }
+}
+
+const Tensor& Graph::Gradient(const Variable& input) const {
+  HALFTONE_CHECK(input.graph_ == this && input.requires_grad());
+  return nodes_[input.node_].gradient;
+}
+
+}  // namespace halftone::nn

@@ -1,0 +1,126 @@
+// Reverse-mode differentiation over a tape: one Graph a step.
+//
+//   Graph graph({.device = &device, .policy = &policy, .rng = rng.AtStep(step), .training = true});
+//   const Variable loss = CrossEntropy(model.Forward(graph.Input(images)), labels);
+//   graph.Backward(loss, /*seed=*/scaler.scale());     // gradients arrive in the Parameters
+//
+// A Graph carries everything that an op may depend on beside its inputs: device, precision, random numbers, training
+// mode. Nothing of that is global. The tape keeps only what the gradients need, and Backward frees it as it goes.
+#ifndef HALFTONE_NN_GRAPH_H_
+#define HALFTONE_NN_GRAPH_H_
+
+#include <functional>
+#include <initializer_list>
+#include <vector>
+
+#include "base/philox.h"
+#include "nn/cast_policy.h"
+#include "nn/parameter.h"
+#include "tensor/tensor.h"
+
+namespace halftone::nn {
+
+class Graph;
+
+// A value in a Graph: a handle, which keeps the value alive and can be copied.
+class Variable {
+ public:
+  Variable() = default;
+
+  const Tensor& value() const { return value_; }
+  const Shape& shape() const { return value_.shape(); }
+  DType dtype() const { return value_.dtype(); }
+  Graph& graph() const { return *graph_; }
+  bool requires_grad() const { return node_ >= 0; }
+  // The only element, as a double.
+  double Item() const;
+
+ private:
+  friend class Graph;
+  Variable(Graph* graph, Tensor value, int node) : graph_(graph), value_(std::move(value)), node_(node) {}
+
+  Graph* graph_ = nullptr;
+  Tensor value_;
+  int node_ = -1;  // -1: no gradient flows here
+};
+
+// What an op's backward function sees: the gradient of its output, and where to put those of its inputs.
+class BackwardContext {
+ public:
+  const Tensor& dy() const { return dy_; }
+  // False where nobody wants the gradient of input i: do not compute it.
+  bool Needs(int i) const { return parents_[i] >= 0; }
+  // In the dtype of input i (for a Parameter: of its master copy).
+  void Give(int i, Tensor gradient);
+
+ private:
+  friend class Graph;
+  BackwardContext(Graph& graph, Tensor dy, const std::vector<int>& parents)
+      : graph_(graph), dy_(std::move(dy)), parents_(parents) {}
+
+  Graph& graph_;
+  Tensor dy_;
+  const std::vector<int>& parents_;
+};
+
+struct GraphOptions {
+  Device* device = nullptr;
+  const CastPolicy* policy = nullptr;  // null: every op runs in the dtype of its inputs
+  Rng rng = Rng(0);                    // of this step
+  bool training = false;               // batch statistics and dropout
+  bool gradients = true;               // false: nothing is recorded, and Backward must not be called
+};
+
+class Graph {
+ public:
+  using BackwardFunction = std::function<void(BackwardContext&)>;
+
+  explicit Graph(const GraphOptions& options) : options_(options) {}
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  Device& device() const { return *options_.device; }
+  bool training() const { return options_.training; }
+  const Rng& rng() const { return options_.rng; }
+
+  // The dtype in which `op` computes, given the widest dtype of its inputs.
+  DType Resolve(Op op, DType widest) const {
+    return options_.policy == nullptr ? widest : options_.policy->Resolve(op, widest);
+  }
+
+  // A leaf. With a gradient wanted, Gradient gives it after Backward.
+  Variable Input(Tensor value, bool requires_grad = false);
+  // A parameter's working copy in `dtype`; its gradient goes to the Parameter in the master's dtype.
+  Variable Use(Parameter& parameter, DType dtype);
+  // x in another floating dtype; its gradient comes back in x's own.
+  Variable Cast(const Variable& x, DType dtype);
+
+  // The result of an op and how its gradient flows to `inputs`. The function captures what it needs and no more: what it
+  // captures stays in memory until Backward has passed.
+  Variable Record(Tensor value, std::initializer_list<Variable> inputs, BackwardFunction backward);
+
+  // Computes the gradients of seed * root for every leaf; root has one element. Once a Graph.
+  void Backward(const Variable& root, double seed = 1);
+  // Of an Input with requires_grad, after Backward; undefined if root does not depend on it.
+  const Tensor& Gradient(const Variable& input) const;
+
+ private:
+  friend class BackwardContext;
+
+  struct Node {
+    std::vector<int> parents;
+    BackwardFunction backward;       // empty for leaves
+    Parameter* parameter = nullptr;  // where a parameter's gradient goes
+    Tensor gradient;
+  };
+
+  Variable AddLeaf(Tensor value, Parameter* parameter);
+  void Accumulate(int node, Tensor gradient);
+
+  GraphOptions options_;
+  std::vector<Node> nodes_;
+};
+
+}  // namespace halftone::nn
+
+#endif  // HALFTONE_NN_GRAPH_H_

@@ -1,0 +1,91 @@
+// Layers with parameters or state. Names, shapes and defaults are PyTorch's, so that state dicts load by name.
+#ifndef HALFTONE_NN_LAYERS_H_
+#define HALFTONE_NN_LAYERS_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "nn/module.h"
+#include "tensor/ops/activation/activation.h"
+
+namespace halftone::nn {
+
+struct Conv2dOptions {
+  int64_t in = 0;   // channels
+  int64_t out = 0;
+  int kernel = 3;   // square
+  int stride = 1;
+  int padding = 0;  // zeros on each side
+  int groups = 1;   // `in` for depthwise
+  bool bias = true;
+};
+
+// weight [out, in/groups, kernel, kernel], started as He et al. 2015 with fan-out: N(0, 2 / (out * kernel^2)); bias [out].
+class Conv2d : public Module {
+ public:
+  explicit Conv2d(const Conv2dOptions& options);
+  Variable Forward(const Variable& x) override;
+  void Visit(Visitor& v) override;
+
+ private:
+  Conv2dOptions options_;
+  Parameter weight_;
+  std::optional<Parameter> bias_;
+};
+
+struct LinearOptions {
+  int64_t in = 0;
+  int64_t out = 0;
+  bool bias = true;
+};
+
+// y = x W^T + b, x [..., in]. weight [out, in] and bias [out], both started as U(-1/sqrt(in), 1/sqrt(in)).
+class Linear : public Module {
+ public:
+  explicit Linear(const LinearOptions& options);
+  Variable Forward(const Variable& x) override;
+  void Visit(Visitor& v) override;
+
+ private:
+  Parameter weight_;
+  std::optional<Parameter> bias_;
+};
+
+struct BatchNorm2dOptions {
+  int64_t channels = 0;
+  double eps = 1e-5;
+  double momentum = 0.1;  // running = (1 - momentum) * running + momentum * batch
+};
+
+// Ioffe and Szegedy 2015. Over the last dimension; the running variance takes the unbiased one. Statistics, scale and
+// shift are float32 whatever the input's dtype. A batch whose statistics are not finite leaves the running ones alone: the
+// step that it belongs to is going to be skipped.
+class BatchNorm2d : public Module {
+ public:
+  explicit BatchNorm2d(const BatchNorm2dOptions& options);
+  Variable Forward(const Variable& x) override { return Normalize(x, /*relu=*/false); }
+  // Followed by an activation; ReLU is done in the same pass over memory.
+  Variable Forward(const Variable& x, const ops::Activation& activation);
+  void Visit(Visitor& v) override;
+
+ private:
+  Variable Normalize(const Variable& x, bool relu);
+
+  BatchNorm2dOptions options_;
+  Parameter weight_, bias_;
+  Buffer running_mean_, running_var_, num_batches_tracked_;
+};
+
+// Zeroes elements with probability p in training; see nn::Dropout.
+class DropoutLayer : public Module {
+ public:
+  explicit DropoutLayer(double p) : p_(p) {}
+  Variable Forward(const Variable& x) override;
+
+ private:
+  double p_;
+};
+
+}  // namespace halftone::nn
+
+#endif  // HALFTONE_NN_LAYERS_H_

@@ -1,0 +1,72 @@
+// What a module learns, and what it remembers without learning.
+#ifndef HALFTONE_NN_PARAMETER_H_
+#define HALFTONE_NN_PARAMETER_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/philox.h"
+#include "tensor/tensor.h"
+
+namespace halftone::nn {
+
+// How the elements of a parameter start. Normal and uniform draw from a Philox stream keyed by the parameter's path.
+struct Init {
+  enum Kind { kConstant, kNormal, kUniform } kind = kConstant;
+  double value = 0;  // the constant; the standard deviation; the bound b of U(-b, b)
+
+  static Init Constant(double value) { return {kConstant, value}; }
+  static Init Normal(double std) { return {kNormal, std}; }
+  static Init Uniform(double bound) { return {kUniform, bound}; }
+};
+
+// A learned tensor: a master copy (float32; float64 in gradient checks), its gradient, and working copies in lower
+// precisions that are cast from the master once after each update, not once a use.
+class Parameter {
+ public:
+  Parameter(Shape shape, Init init) : shape_(std::move(shape)), init_(init) {}
+  Parameter(const Parameter&) = delete;
+  Parameter& operator=(const Parameter&) = delete;
+
+  const Shape& shape() const { return shape_; }
+  const std::string& path() const { return path_; }  // "layer1.0.conv1.weight"
+
+  // Allocates the master copy and fills it. The same bits for the same (rng, path), whatever else the model has.
+  void Initialize(Device& device, const Rng& rng, std::string path);
+
+  const Tensor& master() const { return master_; }
+  // For whoever updates the weights: call MarkUpdated afterwards.
+  Tensor& mutable_master() { return master_; }
+  void MarkUpdated() { working_fresh_ = false; }
+  // Replaces master copy (and so its dtype); the gradient is dropped.
+  void SetMaster(Tensor master);
+
+  // The weights in `dtype`, rounded to nearest even.
+  const Tensor& Working(DType dtype);
+
+  // The sum of the gradients since ClearGradient, in the master's dtype; undefined when there was none.
+  const Tensor& gradient() const { return gradient_; }
+  Tensor& mutable_gradient() { return gradient_; }
+  void AccumulateGradient(Tensor gradient);
+  void ClearGradient() { gradient_ = Tensor(); }
+
+ private:
+  Shape shape_;
+  Init init_;
+  std::string path_;
+  Tensor master_, gradient_, working_;
+  bool working_fresh_ = false;
+};
+
+// A tensor that is state but has no gradient: running statistics. float32 (float64 in gradient checks) or int64.
+struct Buffer {
+  Shape shape;
+  double initial = 0;
+  DType dtype = DType::kF32;
+  Tensor value;
+};
+
+}  // namespace halftone::nn
+
+#endif  // HALFTONE_NN_PARAMETER_H_

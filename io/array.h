@@ -30,8 +30,9 @@ struct NamedTensor {
 // The most dimensions that a file's array may have (NumPy's own limit).
 inline constexpr int kMaxArrayRank = 64;
 
-// The bytes of an array of these dimensions (each >= 0), or nothing when they do not fit into 63 bits. Zeros count as
-// ones in that test, so that neither the product of any of the dimensions nor a stride can overflow later.
+// The bytes of an array of these dimensions (each >= 0), or nothing when they do not fit into 63 bits. Zeros
+// count as ones in that test, so that neither the product of any of the dimensions nor a stride can overflow
+// later.
 absl::optional<uint64_t> ArrayBytes(DType dtype, absl::Span<const int64_t> dims);
 
 }  // namespace halftone

@@ -21,8 +21,8 @@ absl::StatusOr<Tensor> AllocateFor(Device& device, absl::string_view path, DType
   try {
     return Tensor::Empty(device, dtype, shape);
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(path, ": not enough memory for a ", NameOf(dtype), " tensor of shape ", shape.ToString()));
+    return absl::ResourceExhaustedError(absl::StrCat(path, ": not enough memory for a ", NameOf(dtype),
+                                                     " tensor of shape ", shape.ToString()));
   }
 }
 

@@ -5,10 +5,10 @@
 //   for (const ArrayInfo& info : reader.arrays()) ...
 //   ASSIGN_OR_RETURN(const Tensor w, reader.Read(device, "conv1.weight"));
 //
-// Opening reads and checks the header alone: every array lies within the file, has as many bytes as its dtype and shape
-// ask for, and the arrays fill the file without a hole or an overlap. A file that breaks a rule of the format, however
-// it came about, is refused with one line that names the file, the tensor and the rule. Elements are read when asked
-// for, straight into the memory that they go to.
+// Opening reads and checks the header alone: every array lies within the file, has as many bytes as its dtype
+// and shape ask for, and the arrays fill the file without a hole or an overlap. A file that breaks a rule of
+// the format, however it came about, is refused with one line that names the file, the tensor and the rule.
+// Elements are read when asked for, straight into the memory that they go to.
 //
 // Dtypes: F64, F32, F16, BF16, I64, I32, U8.
 #ifndef HALFTONE_IO_SAFETENSORS_H_
@@ -31,8 +31,9 @@
 
 namespace halftone {
 
-// Thread safe. Keeps the file open. Errors: DataLoss (the file breaks a rule), Unimplemented (a dtype that Halftone
-// does not have), NotFound, InvalidArgument (the caller's tensor does not match), and what the file system says.
+// Thread safe. Keeps the file open. Errors: DataLoss (the file breaks a rule), Unimplemented (a dtype that
+// Halftone does not have), NotFound, InvalidArgument (the caller's tensor does not match), and what the file
+// system says.
 class SafetensorsReader {
  public:
   static absl::StatusOr<SafetensorsReader> Open(const std::string& path);
@@ -44,7 +45,8 @@ class SafetensorsReader {
   const ArrayInfo* Find(absl::string_view name) const;
 
   absl::StatusOr<Tensor> Read(Device& device, absl::string_view name) const;
-  // Into a tensor of exactly the dtype and the shape that the file has. After an error its elements are unspecified.
+  // Into a tensor of exactly the dtype and the shape that the file has. After an error its elements are
+  // unspecified.
   absl::Status ReadInto(absl::string_view name, Tensor& to) const;
   // Into memory of exactly as many bytes as the array has; little-endian elements, slowest dimension first.
   absl::Status ReadInto(absl::string_view name, absl::Span<char> to) const;
@@ -60,10 +62,10 @@ class SafetensorsReader {
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes a file that appears under its name only when it is whole. Every array starts at a multiple of its element's
-// size, which the format reaches by order: larger elements come first, and otherwise `tensors`' order is kept. The same
-// arguments give the same bytes. InvalidArgument: two tensors of one name, a tensor named "__metadata__", text that is
-// not UTF-8, a header above the format's 100 MB.
+// Writes a file that appears under its name only when it is whole. Every array starts at a multiple of its
+// element's size, which the format reaches by order: larger elements come first, and otherwise `tensors`'
+// order is kept. The same arguments give the same bytes. InvalidArgument: two tensors of one name, a tensor
+// named "__metadata__", text that is not UTF-8, a header above the format's 100 MB.
 absl::Status WriteSafetensors(const std::string& path, absl::Span<const NamedTensor> tensors,
                               const std::map<std::string, std::string>& metadata = {});
 

@@ -1,0 +1,110 @@
+#include "io/safetensors.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "io/file_errors.h"
+#include "io/safetensors_header.h"
+
+namespace halftone {
+
+static_assert(std::endian::native == std::endian::little, "the format's numbers are little endian");
+
+absl::StatusOr<SafetensorsReader> SafetensorsReader::Open(const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<InputFile> file, InputFile::Open(path));
+  if (file->size() < kSafetensorsLengthBytes) {
+    return Damaged(path,
+                   absl::StrCat("the file has ", file->size(), " bytes; a safetensors file has at least 8"));
+  }
+  char prefix[kSafetensorsLengthBytes];
+  RETURN_IF_ERROR(file->ReadAt(0, absl::MakeSpan(prefix)));
+  uint64_t length;
+  std::memcpy(&length, prefix, sizeof(length));
+  if (length > kSafetensorsMaxHeader) {
+    return Damaged(path,
+                   absl::StrCat("the header's length is given as ", length, " bytes; the format allows ",
+                                kSafetensorsMaxHeader, "; is this safetensors?"));
+  }
+  if (length > file->size() - kSafetensorsLengthBytes) {
+    return Damaged(path,
+                   absl::StrCat("the header's length is given as ", length, " bytes, but the file has only ",
+                                file->size(), ": it was cut short, or is not safetensors"));
+  }
+  std::string json(length, '\0');
+  RETURN_IF_ERROR(file->ReadAt(kSafetensorsLengthBytes, absl::MakeSpan(json)));
+  ASSIGN_OR_RETURN(SafetensorsHeader header, ParseSafetensorsHeader(path, json, file->size()));
+
+  SafetensorsReader reader(std::move(file));
+  reader.arrays_ = std::move(header.arrays);
+  reader.metadata_ = std::move(header.metadata);
+  for (size_t i = 0; i < reader.arrays_.size(); ++i) reader.index_.emplace(reader.arrays_[i].name, i);
+  return reader;
+}
+
+const ArrayInfo* SafetensorsReader::Find(absl::string_view name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? nullptr : &arrays_[found->second];
+}
+
+absl::StatusOr<const ArrayInfo*> SafetensorsReader::Get(absl::string_view name) const {
+  const ArrayInfo* info = Find(name);
+  if (info != nullptr) return info;
+  return absl::NotFoundError(absl::StrCat(file_->path(), " has no tensor ", QuotedForError(name)));
+}
+
+absl::StatusOr<Tensor> SafetensorsReader::Read(Device& device, absl::string_view name) const {
+  ASSIGN_OR_RETURN(const ArrayInfo* info, Get(name));
+  ASSIGN_OR_RETURN(Tensor tensor, AllocateFor(device, file_->path(), info->dtype, info->shape));
+  RETURN_IF_ERROR(ReadInto(name, tensor));
+  return tensor;
+}
+
+absl::Status SafetensorsReader::ReadInto(absl::string_view name, Tensor& to) const {
+  ASSIGN_OR_RETURN(const ArrayInfo* info, Get(name));
+  if (to.dtype() != info->dtype || !(to.shape() == info->shape)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file_->path(), ": tensor ", QuotedForError(name), " is ", NameOf(info->dtype), " ",
+        info->shape.ToString(), ", but ", NameOf(to.dtype()), " ", to.shape().ToString(), " is wanted"));
+  }
+  return file_->ReadAt(info->offset, absl::MakeSpan(static_cast<char*>(to.raw()), to.bytes()));
+}
+
+absl::Status SafetensorsReader::ReadInto(absl::string_view name, absl::Span<char> to) const {
+  ASSIGN_OR_RETURN(const ArrayInfo* info, Get(name));
+  if (to.size() != info->bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(file_->path(), ": tensor ", QuotedForError(name), " has ",
+                                                   info->bytes, " bytes, but ", to.size(), " are wanted"));
+  }
+  return file_->ReadAt(info->offset, to);
+}
+
+absl::Status WriteSafetensors(const std::string& path, absl::Span<const NamedTensor> tensors,
+                              const std::map<std::string, std::string>& metadata) {
+  std::vector<const NamedTensor*> order;
+  for (const NamedTensor& t : tensors) {
+    HALFTONE_CHECK(t.tensor.defined());
+    order.push_back(&t);
+  }
+  std::stable_sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {
+    return SizeOf(a->tensor.dtype()) > SizeOf(b->tensor.dtype());
+  });
+  std::vector<ArrayInfo> arrays;
+  for (const NamedTensor* t : order) {
+    arrays.push_back({t->name, t->tensor.dtype(), t->tensor.shape(), 0, t->tensor.bytes()});
+  }
+  ASSIGN_OR_RETURN(const std::string header, MakeSafetensorsHeader(path, arrays, metadata));
+  ASSIGN_OR_RETURN(const std::unique_ptr<AtomicFile> file, AtomicFile::Create(path));
+  RETURN_IF_ERROR(file->Append(header));
+  for (const NamedTensor* t : order) {
+    RETURN_IF_ERROR(file->Append({static_cast<const char*>(t->tensor.raw()), t->tensor.bytes()}));
+  }
+  return file->Commit();
+}
+
+}  // namespace halftone

@@ -1,0 +1,38 @@
+// The JSON header of a safetensors file: 8 bytes of little-endian length, the header, then the arrays' bytes.
+// https://github.com/huggingface/safetensors#format
+#ifndef HALFTONE_IO_SAFETENSORS_HEADER_H_
+#define HALFTONE_IO_SAFETENSORS_HEADER_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "io/array.h"
+
+namespace halftone {
+
+inline constexpr uint64_t kSafetensorsLengthBytes = 8;
+inline constexpr uint64_t kSafetensorsMaxHeader = 100'000'000;  // the format's own limit
+
+struct SafetensorsHeader {
+  std::vector<ArrayInfo> arrays;  // in the order of their bytes in the file
+  std::map<std::string, std::string> metadata;
+};
+
+// `json`: the header without its length; `file_bytes`: the whole file's size, at least 8 + json.size().
+// Checks every rule of the format, names unique and the arrays covering the rest of the file among them.
+absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view path, absl::string_view json,
+                                                         uint64_t file_bytes);
+
+// The bytes before the arrays, length included, a multiple of 8. `arrays`' order is the order of their bytes;
+// their offsets are not looked at.
+absl::StatusOr<std::string> MakeSafetensorsHeader(absl::string_view path, absl::Span<const ArrayInfo> arrays,
+                                                  const std::map<std::string, std::string>& metadata);
+
+}  // namespace halftone
+
+#endif  // HALFTONE_IO_SAFETENSORS_HEADER_H_

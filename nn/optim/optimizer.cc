@@ -28,6 +28,7 @@ void Optimizer::Allocate(absl::Span<const ParamRef> params) {
 
 void Optimizer::Step(absl::Span<const ParamRef> params, const StepOptions& options) {
   HALFTONE_CHECK(options.learning_rate >= 0 && std::isfinite(options.learning_rate));
+  HALFTONE_CHECK(!options.momentum || (*options.momentum >= 0 && *options.momentum < 1));
   if (!allocated_) Allocate(params);
   HALFTONE_CHECK(params.size() == sizes_.size());
   for (size_t i = 0; i < params.size(); ++i) {
@@ -89,9 +90,9 @@ absl::Status Optimizer::Restore(absl::Span<const ParamRef> params, const Optimiz
     }
   }
   if (!saved.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("optimizer state: tensor %s belongs to no parameter of this model trained by %s",
-                        saved.begin()->first, Describe()));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "optimizer state: tensor %s is not expected with these parameters after %d steps of %s",
+        saved.begin()->first, state.steps, Describe()));
   }
   Allocate(params);
   if (state.steps > 0) arrays_ = std::move(arrays);

@@ -8,8 +8,8 @@ namespace halftone {
 
 struct StepOptions {
   double learning_rate = 0;  // finite, not negative
-  // Replaces SGD's momentum or Adam's beta1 in this step; absent: the optimiser's own. SGD made without
-  // momentum ignores it.
+  // At least 0 and below 1. Replaces SGD's momentum or Adam's beta1 in this step; absent: the optimiser's
+  // own. SGD made without momentum ignores it.
   std::optional<double> momentum = std::nullopt;
 };
 

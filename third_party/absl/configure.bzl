@@ -7,7 +7,7 @@ _TARGETS = {
     "algorithm": ["algorithm_container:container"],
     "base": ["config", "core_headers"],
     "cleanup": ["cleanup"],
-    "container": ["btree", "flat_hash_map", "flat_hash_set", "inlined_vector"],
+    "container": ["btree", "flat_hash_map", "flat_hash_set", "inlined_vector", "node_hash_map", "node_hash_set"],
     "debugging": ["failure_signal_handler", "stacktrace", "symbolize"],
     "flags": ["flags:flag", "flags_parse:parse", "flags_reflection:reflection", "flags_usage:usage"],
     "functional": ["any_invocable", "function_ref"],

@@ -130,6 +130,33 @@ void TestLengths() {
   });
 }
 
+// Arrays so long that they are stored past the cache, at an alignment of one element; all kinds of values.
+template <typename From, typename To>
+void TestBeyondCache(From (*from_bits)(uint32_t)) {
+  constexpr size_t kLength = 6'000'003;
+  std::vector<From> from;
+  std::vector<To> expected;
+  for (size_t i = 0; i < kLength; ++i) {
+    from.push_back(from_bits(static_cast<uint32_t>(i) * 2654435761u));
+    expected.push_back(To(from.back()));
+  }
+  const To guard(-77.0f);
+  ForEachTarget([&] {
+    std::vector<To> to(kLength + 2, guard);
+    Convert(from.data(), to.data() + 1, kLength);
+    EXPECT_EQ(Bits(to.front()), Bits(guard));
+    EXPECT_EQ(Bits(to.back()), Bits(guard));
+    for (size_t i = 0; i < kLength; ++i) {
+      if (Bits(to[i + 1]) != Bits(expected[i])) FAIL() << i << ": " << to[i + 1] << " not " << expected[i];
+    }
+  });
+}
+
+TYPED_TEST(ConvertTest, BeyondCache) {
+  TestBeyondCache<float, TypeParam>([](uint32_t bits) { return std::bit_cast<float>(bits); });
+  TestBeyondCache<TypeParam, float>([](uint32_t bits) { return TypeParam::FromBits(bits >> 16); });
+}
+
 TYPED_TEST(ConvertTest, LengthsAndAlignments) {
   TestLengths<float, TypeParam>();
   TestLengths<TypeParam, float>();

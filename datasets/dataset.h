@@ -22,10 +22,10 @@ struct DatasetRow {
 
 absl::Span<const DatasetRow> Datasets();
 
-// Loads both splits from the files in the folder `root`, which is a path as open() takes it. limit: only the first
-// so many training images (0: all); mean and stddev are of the images that were loaded.
-// An unknown name, a missing, damaged or implausible file: an error of one line that names the file, what was
-// expected of it and what to do. Files of any content are safe to load.
+// Loads both splits from the files in the folder `root`, which is a path as open() takes it. limit: only the
+// first so many training images (0: all); mean and stddev are of the images that were loaded. An unknown
+// name, a missing, damaged or implausible file: an error of one line that names the file, what was expected
+// of it and what to do. Files of any content are safe to load.
 absl::StatusOr<ImageDataset> LoadDataset(absl::string_view name, const std::string& root, int64_t limit = 0);
 
 }  // namespace halftone

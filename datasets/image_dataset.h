@@ -19,14 +19,14 @@ struct ImageDataset {
   std::string name;
   int channels = 0, height = 0, width = 0;
   int num_classes = 0;
-  // Whether an image and its mirror image are of the same class: true for photographs, false for digits. Augmentation
-  // flips only where it is true.
+  // Whether an image and its mirror image are of the same class: true for photographs, false for digits.
+  // Augmentation flips only where it is true.
   bool flip = true;
 
   ImageSplit train, test;
 
-  // Of train's pixels / 255, a channel: the mean and the population's standard deviation. A channel without any
-  // variance has the deviation 1, so that (pixel / 255 - mean) / stddev is finite.
+  // Of train's pixels / 255, a channel: the mean and the population's standard deviation. A channel without
+  // any variance has the deviation 1, so that (pixel / 255 - mean) / stddev is finite.
   std::vector<double> mean, stddev;
 
   int64_t image_bytes() const { return int64_t{channels} * height * width; }

@@ -1,15 +1,15 @@
 // Batches of normalised images for training and evaluation, made by a thread of their own one batch ahead.
 //
-// Which images a batch holds, and how they are augmented, is a pure function of (seed, epoch, batch): a run that
-// starts at a checkpoint's position gets the batches that a run from the start would have got.
+// Which images a batch holds, and how they are augmented, is a pure function of (seed, epoch, batch): a run
+// that starts at a checkpoint's position gets the batches that a run from the start would have got.
 //
-//   ASSIGN_OR_RETURN(auto loader, DataLoader::Create(device, data, data.train, {.batch_size = 128, .shuffle = true,
+//   ASSIGN_OR_RETURN(auto loader, DataLoader::Create(device, data, data.train, {.batch_size = 128, .shuffle =
+//   true,
 //                                                    .augment = true, .drop_last = true, .seed = seed}));
 //   for (int64_t b = 0; b < loader->batches_per_epoch(); ++b) Step(loader->Next());
 #ifndef HALFTONE_DATASETS_LOADER_H_
 #define HALFTONE_DATASETS_LOADER_H_
 
-#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "datasets/augment.h"
 #include "datasets/image_dataset.h"
 #include "tensor/device.h"
 #include "tensor/tensor.h"
@@ -48,18 +49,19 @@ struct LoaderPosition {
 // For one calling thread. Uses no OpenMP thread: those are the training step's.
 class DataLoader {
  public:
-  // split: dataset.train or dataset.test. Both references, and the device, must outlive the loader and are not
-  // changed meanwhile. start.batch may be batches_per_epoch(): the next epoch's first batch.
-  // Errors: a batch_size below 1, no images, an epoch without a batch (drop_last), a start that does not exist.
+  // split: dataset.train or dataset.test. Both references, and the device, must outlive the loader and are
+  // not changed meanwhile. start.batch may be batches_per_epoch(): the next epoch's first batch. Errors: a
+  // batch_size below 1, no images, an epoch without a batch (drop_last), a start that does not exist.
   static absl::StatusOr<std::unique_ptr<DataLoader>> Create(Device& device, const ImageDataset& dataset,
-                                                            const ImageSplit& split, const DataLoaderOptions& options,
+                                                            const ImageSplit& split,
+                                                            const DataLoaderOptions& options,
                                                             LoaderPosition start = {});
   ~DataLoader();  // at any time
   DataLoader(const DataLoader&) = delete;
   DataLoader& operator=(const DataLoader&) = delete;
 
-  // The batch at position(), and moves on: after an epoch's last batch comes the next epoch's first. Waits for it if
-  // need be. The memory is the device's: in a steady state, nothing comes from the system.
+  // The batch at position(), and moves on: after an epoch's last batch comes the next epoch's first. Waits
+  // for it if need be. The memory is the device's: in a steady state, nothing comes from the system.
   Batch Next();
 
   // Of the batch that Next() will return: what a checkpoint keeps.
@@ -67,13 +69,11 @@ class DataLoader {
   int64_t batches_per_epoch() const { return batches_per_epoch_; }
 
  private:
-  enum class Slot { kEmpty, kFull };
-
-  DataLoader(Device& device, const ImageDataset& dataset, const ImageSplit& split, const DataLoaderOptions& options,
-             int64_t batches_per_epoch, LoaderPosition start);
-  void Run();
+  DataLoader(Device& device, const ImageDataset& dataset, const ImageSplit& split,
+             const DataLoaderOptions& options, int64_t batches_per_epoch, LoaderPosition start);
+  void Run(LoaderPosition at);
   void Fill(LoaderPosition at, Batch& batch);
-  Batch Allocate(LoaderPosition at);
+  Batch Allocate(LoaderPosition at) const;
   LoaderPosition After(LoaderPosition at) const;
 
   Device& device_;
@@ -81,20 +81,20 @@ class DataLoader {
   const ImageSplit& split_;
   const DataLoaderOptions options_;
   const int64_t batches_per_epoch_;
-  LoaderPosition position_;
+  LoaderPosition position_;  // the caller's
 
-  // The thread's alone.
-  std::vector<std::array<float, 256>> normalized_;  // [channel][pixel]
-  std::vector<uint32_t> order_;
+  // The thread's.
+  const std::vector<PixelTable> tables_;
+  std::vector<uint32_t> order_;  // of order_epoch_
   int64_t order_epoch_ = -1;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  Slot slot_ = Slot::kEmpty;  // whether next_ is filled; guarded by mutex_
-  bool stop_ = false;         // guarded by mutex_
-  Batch next_;                // for position_: the thread's while kEmpty, the caller's while kFull
+  bool filled_ = false;  // guarded by mutex_
+  bool stop_ = false;    // guarded by mutex_
+  Batch next_;           // the batch at position_: the thread's until it is filled, then the caller's
 
-  std::thread thread_;
+  std::thread thread_;  // last: it uses the others
 };
 
 }  // namespace halftone

@@ -1,0 +1,54 @@
+// Images a second, of one core: rendering alone, and through the loader's thread.
+#include "benchmark/benchmark.h"
+#include "datasets/augment.h"
+#include "datasets/fixture.h"
+#include "datasets/loader.h"
+#include "datasets/shuffle.h"
+
+namespace halftone {
+namespace {
+
+constexpr int kImages = 10000;
+
+void BM_Render(benchmark::State& state) {
+  const ImageDataset data = MakeDataset(3, 32, 32, kImages);
+  const std::vector<PixelTable> tables = NormalizationTables(data);
+  std::vector<float> out(data.image_bytes());
+  uint32_t i = 0;
+  for (auto _ : state) {
+    const Augmentation augmentation = state.range(0) ? DrawAugmentation(1, 0, i, true) : Augmentation();
+    RenderImage(data, data.train.pixels.data() + i * data.image_bytes(), tables, augmentation, out.data());
+    benchmark::DoNotOptimize(out.data());
+    i = (i + 1) % kImages;
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(BM_Render)->ArgName("augment")->Arg(0)->Arg(1);
+
+void BM_Loader(benchmark::State& state) {
+  Device device;
+  const ImageDataset data = MakeDataset(3, 32, 32, kImages);
+  const bool train = state.range(0) != 0;
+  const auto loader =
+      DataLoader::Create(device, data, data.train,
+                         {.batch_size = 128, .shuffle = train, .augment = train, .drop_last = train})
+          .value();
+  int64_t images = 0;
+  for (auto _ : state) images += loader->Next().labels.elements();
+  state.SetItemsProcessed(images);
+}
+BENCHMARK(BM_Loader)->ArgName("train")->Arg(0)->Arg(1)->UseRealTime();
+
+void BM_Shuffle(benchmark::State& state) {
+  std::vector<uint32_t> order(50000);
+  int64_t epoch = 0;
+  for (auto _ : state) {
+    ShuffledOrder(1, epoch++, absl::MakeSpan(order));
+    benchmark::DoNotOptimize(order.data());
+  }
+  state.SetItemsProcessed(state.iterations() * std::ssize(order));
+}
+BENCHMARK(BM_Shuffle);
+
+}  // namespace
+}  // namespace halftone

@@ -40,6 +40,15 @@ std::string ResolveUserPath(absl::string_view path) {
   return absl::StrCat(from, "/", path);
 }
 
+std::string ResolveInputPath(absl::string_view path) {
+  std::string theirs = ResolveUserPath(path);
+  std::error_code ignored;
+  if (path.empty() || path[0] == '/' || std::filesystem::exists(theirs, ignored)) return theirs;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  std::string carried = absl::StrCat(self.string(), ".runfiles/halftone/", path);
+  return std::filesystem::exists(carried, ignored) ? carried : theirs;
+}
+
 absl::Status ErrnoError(absl::string_view doing, absl::string_view path) {
   const int error = errno;
   const std::string text = absl::StrCat("cannot ", doing, " ", path, ": ", std::strerror(error));

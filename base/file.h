@@ -18,6 +18,10 @@ namespace halftone {
 // (which starts a program elsewhere and says so in BUILD_WORKING_DIRECTORY).
 std::string ResolveUserPath(absl::string_view path);
 
+// A path to read from: the user's if it exists, else the file of that name that the program carries with it (its runfiles),
+// so that the default configs and samples are found wherever the user stands.
+std::string ResolveInputPath(absl::string_view path);
+
 // The error that errno stands for: "cannot <doing> <path>: <reason>".
 absl::Status ErrnoError(absl::string_view doing, absl::string_view path);
 

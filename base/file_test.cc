@@ -69,5 +69,14 @@ TEST(FileTest, UserPathsAreRelativeToTheUser) {
   EXPECT_EQ(ResolveUserPath("data/x"), "data/x");
 }
 
+TEST(FileTest, InputsThatExistNowhereKeepTheUsersName) {
+  setenv("BUILD_WORKING_DIRECTORY", "/home/me", 1);
+  EXPECT_EQ(ResolveInputPath("no/such/config"), "/home/me/no/such/config");
+  setenv("BUILD_WORKING_DIRECTORY", ::testing::TempDir().c_str(), 1);
+  ASSERT_TRUE(WriteFileAtomically(::testing::TempDir() + "/mine", "x").ok());
+  EXPECT_EQ(ReadFile(ResolveInputPath("mine")).value(), "x");
+  unsetenv("BUILD_WORKING_DIRECTORY");
+}
+
 }  // namespace
 }  // namespace halftone

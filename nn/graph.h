@@ -11,6 +11,8 @@
 
 #include <functional>
 #include <initializer_list>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/philox.h"
@@ -69,13 +71,15 @@ struct GraphOptions {
   Rng rng = Rng(0);                    // of this step
   bool training = false;               // batch statistics and dropout
   bool gradients = true;               // false: nothing is recorded, and Backward must not be called
+  // Sees the output of every module, by path, as it is computed.
+  std::function<void(const std::string& path, const Tensor& output)> observe = nullptr;
 };
 
 class Graph {
  public:
   using BackwardFunction = std::function<void(BackwardContext&)>;
 
-  explicit Graph(const GraphOptions& options) : options_(options) {}
+  explicit Graph(GraphOptions options) : options_(std::move(options)) {}
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
@@ -86,6 +90,10 @@ class Graph {
   // The dtype in which `op` computes, given the widest dtype of its inputs.
   DType Resolve(Op op, DType widest) const {
     return options_.policy == nullptr ? widest : options_.policy->Resolve(op, widest);
+  }
+
+  void Observe(const std::string& path, const Variable& output) const {
+    if (options_.observe) options_.observe(path, output.value());
   }
 
   // A leaf. With a gradient wanted, Gradient gives it after Backward.

@@ -54,7 +54,11 @@ class Module {
   Module& operator=(const Module&) = delete;
 
   virtual Variable Forward(const Variable& x) = 0;
-  Variable operator()(const Variable& x) { return Forward(x); }
+  Variable operator()(const Variable& x) {
+    Variable y = Forward(x);
+    x.graph().Observe(path_, y);
+    return y;
+  }
 
   // Names every child, parameter and buffer, in the order of the state dict. A leaf without any needs none.
   virtual void Visit(Visitor& visitor) { (void)visitor; }

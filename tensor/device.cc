@@ -1,12 +1,20 @@
 #include "tensor/device.h"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace halftone {
 
 void Device::SayOnce(absl::string_view line) {
   absl::MutexLock lock(&mutex_);
-  if (said_.emplace(line).second) std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+  if (std::find(said_.begin(), said_.end(), line) != said_.end()) return;
+  said_.emplace_back(line);
+  std::fprintf(stderr, "%s\n", said_.back().c_str());
+}
+
+std::vector<std::string> Device::Said() const {
+  absl::MutexLock lock(&mutex_);
+  return said_;
 }
 
 }  // namespace halftone

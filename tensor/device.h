@@ -6,8 +6,8 @@
 #include <string>
 #include <typeindex>
 #include <unordered_map>
+#include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "tensor/allocator.h"
@@ -34,12 +34,14 @@ class Device {
 
   // Prints a line to stderr the first time that this line comes: "float16 convolution runs in float32 arithmetic ...".
   void SayOnce(absl::string_view line);
+  // All lines said so far, in order: what reports repeat.
+  std::vector<std::string> Said() const;
 
  private:
   CachingAllocator allocator_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::unordered_map<std::type_index, std::shared_ptr<void>> resources_;
-  absl::flat_hash_set<std::string> said_;
+  std::vector<std::string> said_;
 };
 
 }  // namespace halftone

@@ -51,8 +51,8 @@ class Literals {
     const size_t end = text_.find(text_[0], 1);
     if (end == absl::string_view::npos) return absl::nullopt;
     const absl::string_view value = text_.substr(1, end - 1);
-    text_.remove_prefix(end + 1);
     if (absl::StrContains(value, '\\')) return absl::nullopt;
+    text_.remove_prefix(end + 1);
     return value;
   }
 

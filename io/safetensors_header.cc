@@ -253,6 +253,10 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view path,
                                                          uint64_t file_bytes) {
   if (json.empty() || json[0] != '{')
     return Damaged(path, "the header does not begin with {; is this safetensors?");
+  // The parser below takes a NUL for the end of its input, and would let anything hide behind it.
+  if (const size_t nul = json.find('\0'); nul != absl::string_view::npos) {
+    return Damaged(path, absl::StrCat("the header is not valid JSON at its byte ", nul + 1));
+  }
   Handler handler;
   if (!nlohmann::json::sax_parse(json.begin(), json.end(), &handler)) return Damaged(path, handler.error);
 

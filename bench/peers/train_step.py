@@ -1,0 +1,144 @@
+"""PyTorch's time for one training step of Halftone's CNN, in every setting that could be its fastest.
+
+A step is zero_grad, forward, cross-entropy, backward and SGD (momentum 0.9, weight decay 5e-4) on a batch of
+random 32 x 32 RGB images. Rows: {fp32, bf16 autocast} x {NCHW, channels_last} x {eager, torch.compile};
+--fp16 adds fp16 autocast with a GradScaler. README.md says how to run it fairly.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+_DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+_FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+class CNN(nn.Module):
+    """[B, 3, 32, 32] -> 4 x (conv3x3, batch norm, ReLU, max-pool 2x2), channels w, 2w, 4w, 8w -> mean -> linear."""
+
+    def __init__(self, width, num_classes=10):
+        super().__init__()
+        layers, channels = [], 3
+        for out in (width, 2 * width, 4 * width, 8 * width):
+            layers += [nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(),
+                       nn.MaxPool2d(2)]
+            channels = out
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Linear(channels, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.features(x).mean((2, 3)))
+
+
+def make_step(precision, memory_format, compiled, batch, width):
+    """Returns a function that runs one training step."""
+    torch.manual_seed(0)
+    model = CNN(width).to(memory_format=_FORMATS[memory_format])
+    images = torch.randn(batch, 3, 32, 32).to(memory_format=_FORMATS[memory_format])
+    labels = torch.randint(0, 10, (batch,))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, fused=True)
+    forward = torch.compile(model) if compiled else model
+    dtype = _DTYPES[precision]
+    scaler = torch.amp.GradScaler("cpu", enabled=precision == "fp16")
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            loss = F.cross_entropy(forward(images), labels)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    return step
+
+
+def measure(step, warmup, repetitions):
+    """Milliseconds of each repetition."""
+    for _ in range(warmup):
+        step()
+    times = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        step()
+        times.append((time.perf_counter() - start) * 1e3)
+    return times
+
+
+def machine():
+    """What the numbers depend on: CPU, its matrix and half-precision features, libraries, allocator."""
+    info = {}
+    with open("/proc/cpuinfo") as file:
+        for line in file:
+            key, _, value = line.partition(":")
+            info.setdefault(key.strip(), value.strip())
+    wanted = ("avx2", "f16c", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_fp16")
+    flags = set(info.get("flags", "").split())
+    return {
+        "cpu": info.get("model name", "unknown"),
+        "features": [f for f in wanted if f in flags],
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "onednn": torch.backends.mkldnn.is_available(),
+        "preload": os.environ.get("LD_PRELOAD", ""),
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--width", type=int, default=64, help="channels of the first convolution")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--warmup", type=int, default=3, help="steps before the clock starts")
+    parser.add_argument("--repetitions", type=int, default=10)
+    parser.add_argument("--fp16", action="store_true", help="add fp16 autocast, and fp32 at the same --fp16_batch")
+    parser.add_argument("--fp16_batch", type=int, default=8,
+                        help="small: a step's weight gradients run over 100 times slower than in fp32")
+    parser.add_argument("--eager_only", action="store_true", help="leave torch.compile out (it needs g++)")
+    parser.add_argument("--json", metavar="FILE", help="write everything measured there too; - is standard output")
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    torch.set_num_threads(args.threads)
+    modes = ["eager"] if args.eager_only else ["eager", "compile"]
+    settings = [(p, f, m, args.batch) for p, f, m in itertools.product(("fp32", "bf16"), _FORMATS, modes)]
+    if args.fp16:
+        settings += [(p, "channels_last", "eager", args.fp16_batch) for p in ("fp32", "fp16")]
+
+    out = sys.stderr if args.json == "-" else sys.stdout
+    report = {"machine": machine(), "model": "cnn", "width": args.width, "rows": []}
+    print(" ".join(f"{k}={v}" for k, v in report["machine"].items()), file=out)
+    print(f"{'precision':<10}{'format':<15}{'mode':<9}{'batch':>6}{'median ms':>11}{'min ms':>9}{'max ms':>9}", file=out)
+    for precision, memory_format, mode, batch in settings:
+        step = make_step(precision, memory_format, mode == "compile", batch, args.width)
+        times = measure(step, args.warmup, args.repetitions)
+        row = {"precision": precision, "format": memory_format, "mode": mode, "batch": batch,
+               "ms_median": statistics.median(times), "ms_min": min(times), "ms_max": max(times)}
+        report["rows"].append(row)
+        print(f"{precision:<10}{memory_format:<15}{mode:<9}{batch:>6}{row['ms_median']:>11.2f}{row['ms_min']:>9.2f}"
+              f"{row['ms_max']:>9.2f}", file=out, flush=True)
+        torch.compiler.reset()
+    for precision in ("fp32", "bf16"):
+        best = min((r for r in report["rows"] if r["precision"] == precision and r["batch"] == args.batch),
+                   key=lambda r: r["ms_median"])
+        print(f"best {precision}: {best['ms_median']:.2f} ms ({best['format']}, {best['mode']})", file=out)
+    if args.json == "-":
+        json.dump(report, sys.stdout, indent=1)
+        print()
+    elif args.json:
+        with open(args.json, "w") as file:
+            json.dump(report, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -22,7 +22,9 @@ struct CrossEntropyOptions {
 
 struct CrossEntropyResult {
   Tensor loss;         // f32 (f64 for f64 logits): [], or [B] for Reduction::kNone
-  Tensor log_sum_exp;  // of each row, [B], for CrossEntropyBackward
+  // For CrossEntropyBackward: of each row the maximum m and log(sum exp(z - m)), [B, 2]. Their sum would lose the
+  // second where the first is large.
+  Tensor log_sum_exp;
 };
 
 CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options);

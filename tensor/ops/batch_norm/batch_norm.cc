@@ -1,0 +1,130 @@
+#include "tensor/ops/batch_norm/batch_norm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "tensor/ops/batch_norm/batch_norm_implementations.h"
+
+namespace halftone::ops {
+namespace {
+
+DType StatisticsDType(DType dtype) { return dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
+
+BatchNormProblem Problem(const Tensor& x, const BatchNormOptions& options) {
+  HALFTONE_CHECK(IsFloat(x.dtype()) && x.shape().rank() >= 1 && x.elements() > 0);
+  const size_t channels = x.shape()[-1];
+  return {.dtype = x.dtype(),
+          .rows = static_cast<size_t>(x.elements()) / channels,
+          .channels = channels,
+          .relu = options.relu};
+}
+
+const BatchNormImplementation& Choose(DType dtype) {
+  const BatchNormImplementation* row = BatchNormImplementations().data();
+  while (!row->supports(dtype)) ++row;
+  return *row;
+}
+
+std::vector<double> Values(const BatchNormProblem& problem, const Tensor& t) {
+  HALFTONE_CHECK(t.dtype() == StatisticsDType(problem.dtype));
+  HALFTONE_CHECK(static_cast<size_t>(t.elements()) == problem.channels);
+  if (t.dtype() == DType::kF64) return {t.data<double>(), t.data<double>() + problem.channels};
+  return {t.data<float>(), t.data<float>() + problem.channels};
+}
+
+void Store(const std::vector<double>& values, Tensor& to) {
+  if (to.dtype() == DType::kF64) {
+    std::copy(values.begin(), values.end(), to.data<double>());
+  } else {
+    for (size_t c = 0; c < values.size(); ++c) to.data<float>()[c] = static_cast<float>(values[c]);
+  }
+}
+
+Tensor FromValues(const Tensor& x, const std::vector<double>& values) {
+  Tensor t = Tensor::Empty(x.device(), StatisticsDType(x.dtype()), {static_cast<int64_t>(values.size())});
+  Store(values, t);
+  return t;
+}
+
+// From what the caller sees, already rounded, so that forward and backward agree on the sign of every element.
+BatchNormAffine Affine(const BatchNormProblem& problem, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                       const Tensor& inv_std) {
+  BatchNormAffine affine = {
+      .mean = Values(problem, mean), .scale = Values(problem, gamma), .shift = Values(problem, beta)};
+  const std::vector<double> inverse = Values(problem, inv_std);
+  for (size_t c = 0; c < problem.channels; ++c) affine.scale[c] *= inverse[c];
+  return affine;
+}
+
+}  // namespace
+
+absl::Span<const BatchNormImplementation> BatchNormImplementations() {
+  static const BatchNormImplementation kRows[] = {kSimdBatchNorm, kReferenceBatchNorm};
+  return kRows;
+}
+
+BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& running_mean,
+                                 Tensor& running_var, const BatchNormOptions& options) {
+  const BatchNormProblem problem = Problem(x, options);
+  HALFTONE_CHECK(problem.rows >= 2);
+  const BatchNormImplementation& implementation = Choose(x.dtype());
+  BatchNormMoments moments = implementation.moments(problem, x.raw());
+
+  std::vector<double> new_mean = Values(problem, running_mean), new_var = Values(problem, running_var);
+  std::vector<double> inv_std(problem.channels);
+  const double unbiased = static_cast<double>(problem.rows) / static_cast<double>(problem.rows - 1);
+  for (size_t c = 0; c < problem.channels; ++c) {
+    inv_std[c] = 1 / std::sqrt(moments.variance[c] + options.eps);
+    new_mean[c] += options.momentum * (moments.mean[c] - new_mean[c]);
+    new_var[c] += options.momentum * (moments.variance[c] * unbiased - new_var[c]);
+  }
+  Store(new_mean, running_mean);
+  Store(new_var, running_var);
+
+  BatchNormResult result = {.y = Tensor::Empty(x.device(), x.dtype(), x.shape()),
+                            .mean = FromValues(x, moments.mean),
+                            .inv_std = FromValues(x, inv_std)};
+  implementation.normalise(problem, x.raw(), Affine(problem, gamma, beta, result.mean, result.inv_std),
+                           result.y.raw());
+  return result;
+}
+
+Tensor BatchNormInference(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
+                          const Tensor& running_var, const BatchNormOptions& options) {
+  Tensor y = Tensor::Empty(x.device(), x.dtype(), x.shape());
+  if (x.elements() == 0) return y;
+  const BatchNormProblem problem = Problem(x, options);
+  std::vector<double> inv_std = Values(problem, running_var);
+  for (double& v : inv_std) v = 1 / std::sqrt(v + options.eps);
+  const BatchNormAffine affine = Affine(problem, gamma, beta, running_mean, FromValues(x, inv_std));
+  Choose(x.dtype()).normalise(problem, x.raw(), affine, y.raw());
+  return y;
+}
+
+BatchNormGradients BatchNormBackward(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                     const Tensor& inv_std, const Tensor& dy, const BatchNormOptions& options) {
+  HALFTONE_CHECK(dy.dtype() == x.dtype() && dy.shape() == x.shape());
+  const BatchNormProblem problem = Problem(x, options);
+  const BatchNormImplementation& implementation = Choose(x.dtype());
+  const BatchNormAffine affine = Affine(problem, gamma, beta, mean, inv_std);
+  const BatchNormSums sums = implementation.sums(problem, x.raw(), dy.raw(), affine);
+
+  // With z = (x - mean) * inv_std:  dx = gamma * inv_std * (dy - mean(dy) - z * mean(dy * z)).
+  const double rows = static_cast<double>(problem.rows);
+  const std::vector<double> inverse = Values(problem, inv_std);
+  BatchNormInputGradient coefficients = {.mean_dy = sums.dy, .slope = affine.scale};
+  std::vector<double> dgamma(problem.channels);
+  for (size_t c = 0; c < problem.channels; ++c) {
+    coefficients.mean_dy[c] /= rows;
+    coefficients.slope[c] *= inverse[c] * inverse[c] * sums.dy_x[c] / rows;
+    dgamma[c] = sums.dy_x[c] * inverse[c];
+  }
+  BatchNormGradients gradients = {.dx = Tensor::Empty(x.device(), x.dtype(), x.shape()),
+                                  .dgamma = FromValues(x, dgamma),
+                                  .dbeta = FromValues(x, sums.dy)};
+  implementation.input_gradient(problem, x.raw(), dy.raw(), affine, coefficients, gradients.dx.raw());
+  return gradients;
+}
+
+}  // namespace halftone::ops

@@ -1,0 +1,131 @@
+#include "tensor/ops/cross_entropy/cross_entropy.h"
+
+#include <cmath>
+#include <fstream>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "testing/finite_difference.h"
+#include "testing/tensors.h"
+#include "testing/variations.h"
+
+namespace halftone::ops {
+namespace {
+
+Tensor Labels(Device& device, const std::vector<int64_t>& labels) {
+  return Tensor::From<int64_t>(device, {static_cast<int64_t>(labels.size())}, labels);
+}
+
+double LossOf(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options = {}) {
+  const Tensor loss = CrossEntropyForward(logits, labels, options).loss;
+  EXPECT_EQ(loss.elements(), 1);
+  return ToDoubles(loss)[0];
+}
+
+Tensor GradientOf(const Tensor& logits, const Tensor& labels, double seed, const CrossEntropyOptions& options = {}) {
+  return CrossEntropyBackward(logits, labels, CrossEntropyForward(logits, labels, options).log_sum_exp, seed, options);
+}
+
+// Element by element, relative to max(1, magnitude).
+void ExpectNear(const std::vector<double>& actual, const std::vector<double>& expected, double tolerance) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    EXPECT_NEAR(actual[i], expected[i], tolerance * std::max(1.0, std::abs(expected[i]))) << i;
+  }
+}
+
+TEST(CrossEntropyTest, GoldensOfPyTorch) {
+  std::ifstream file("tensor/ops/cross_entropy/testdata/cross_entropy.json");
+  Device device;
+  int cases = 0;
+  for (const nlohmann::json& golden : nlohmann::json::parse(file)) {
+    SCOPED_TRACE(golden["case"].get<std::string>());
+    std::vector<double> input, gradient, value;
+    for (const auto& row : golden["input"]) input.insert(input.end(), row.begin(), row.end());
+    for (const auto& row : golden["grad"]) gradient.insert(gradient.end(), row.begin(), row.end());
+    if (golden["value"].is_array()) {
+      value = golden["value"].get<std::vector<double>>();
+    } else {
+      value = {golden["value"].get<double>()};
+    }
+    const std::string reduction = golden["hyper"]["reduction"];
+    const CrossEntropyOptions options = {.label_smoothing = golden["hyper"]["label_smoothing"],
+                                         .reduction = reduction == "mean"  ? Reduction::kMean
+                                                      : reduction == "sum" ? Reduction::kSum
+                                                                           : Reduction::kNone};
+    const Tensor labels = Labels(device, golden["target"].get<std::vector<int64_t>>());
+    const int64_t rows = labels.elements();
+    for (const auto& [dtype, tolerance] : {std::pair{DType::kF64, 1e-12}, {DType::kF32, 1e-5}}) {
+      const Tensor logits = FromDoubles(device, dtype, {rows, static_cast<int64_t>(input.size()) / rows}, input);
+      ExpectNear(ToDoubles(CrossEntropyForward(logits, labels, options).loss), value, tolerance);
+      ExpectNear(ToDoubles(GradientOf(logits, labels, 1, options)), gradient, tolerance);
+    }
+    ++cases;
+  }
+  EXPECT_GE(cases, 6);
+}
+
+TEST(CrossEntropyTest, GradientIsThatOfFiniteDifferences) {
+  Device device;
+  const Tensor logits = RandomTensor(device, DType::kF64, {5, 7}, 1), labels = Labels(device, {0, 6, 3, 3, 1});
+  for (const double smoothing : {0.0, 0.2}) {
+    for (const Reduction reduction : {Reduction::kMean, Reduction::kSum, Reduction::kNone}) {
+      const CrossEntropyOptions options = {.label_smoothing = smoothing, .reduction = reduction};
+      const auto loss = [&] {
+        double sum = 0;
+        for (const double l : ToDoubles(CrossEntropyForward(logits, labels, options).loss)) sum += 3 * l;
+        return sum;
+      };
+      EXPECT_LT(Distance(GradientOf(logits, labels, 3, options), NumericalGradient(loss, logits)), 1e-8);
+    }
+  }
+}
+
+TEST(CrossEntropyTest, HugeLogitsAndHugeScale) {
+  Device device;
+  const Tensor logits = FromDoubles(device, DType::kF16, {2, 3}, {60000, -60000, 0, -60000, -60000, -60000});
+  const Tensor labels = Labels(device, {0, 1});
+  EXPECT_NEAR(LossOf(logits, labels), std::log(3.0) / 2, 1e-6);
+  EXPECT_EQ(LossOf(logits, Labels(device, {1, 1}), {.reduction = Reduction::kSum}), 120000 + std::log(3.0f));
+  // 2^16 / 2 * (softmax - target): representable, though 2^16 itself is not in half.
+  const std::vector<double> gradient = ToDoubles(GradientOf(logits, labels, 65536));
+  ExpectNear(gradient, {0, 0, 0, 32768 / 3.0, -32768 / 1.5, 32768 / 3.0}, 1e-3);
+}
+
+TEST(CrossEntropyTest, SixteenBitLogitsAreComputedInFloat) {
+  Device device;
+  const Tensor labels = Labels(device, {0, 6, 3, 3, 1});
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
+    const Tensor logits = RandomTensor(device, dtype, {5, 7}, 1);
+    const Tensor exact = FromDoubles(device, DType::kF64, {5, 7}, ToDoubles(logits));
+    EXPECT_EQ(CrossEntropyForward(logits, labels, {}).loss.dtype(), DType::kF32);
+    EXPECT_NEAR(LossOf(logits, labels), LossOf(exact, labels), 8 * EpsilonOf(DType::kF32));
+    EXPECT_LE(Distance(ToDoubles(GradientOf(logits, labels, 64)), ToDoubles(GradientOf(exact, labels, 64))),
+              EpsilonOf(dtype));
+  }
+}
+
+TEST(CrossEntropyTest, SameBitsForAnyNumberOfThreads) {
+  Device device;
+  const Tensor logits = RandomTensor(device, DType::kF32, {1000, 100}, 1), labels = Labels(device, std::vector<int64_t>(1000, 42));
+  const double loss = LossOf(logits, labels);
+  const Tensor gradient = GradientOf(logits, labels, 1);
+  ForEachThreadCount([&](int) {
+    EXPECT_EQ(LossOf(logits, labels), loss);
+    EXPECT_TRUE(SameBits(GradientOf(logits, labels, 1), gradient));
+  });
+}
+
+TEST(CrossEntropyTest, CountsCorrect) {
+  Device device;
+  for (const DType dtype : kFloatDTypes) {
+    const Tensor logits =
+        FromDoubles(device, dtype, {5, 2}, {1, 2, 2, 1, 3, 3, NAN, 1, 5, NAN});
+    EXPECT_EQ(CountCorrect(logits, Labels(device, {1, 0, 0, 1, 0})), 3);
+    EXPECT_EQ(CountCorrect(logits, Labels(device, {0, 1, 1, 0, 1})), 0);
+  }
+}
+
+}  // namespace
+}  // namespace halftone::ops

@@ -1,5 +1,6 @@
 #include "scaler/unscale.h"
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstring>

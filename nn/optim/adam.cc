@@ -1,5 +1,6 @@
 #include "nn/optim/adam.h"
 
+#include <array>
 #include <cmath>
 #include <string>
 

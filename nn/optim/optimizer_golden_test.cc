@@ -2,6 +2,7 @@
 // kernels.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>

@@ -1,5 +1,6 @@
 #include "nn/optim/sgd.h"
 
+#include <array>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -29,7 +30,7 @@ class Sgd : public Optimizer {
 
  private:
   Kernel Prepare(const StepOptions& step, int64_t t) const override {
-    const float momentum = step.momentum.value_or(options_.momentum);
+    const float momentum = static_cast<float>(step.momentum.value_or(options_.momentum));
     const SgdScalars scalars = {.learning_rate = static_cast<float>(step.learning_rate),
                                 .weight_decay = static_cast<float>(options_.weight_decay),
                                 .keep = t == 1 ? 0 : momentum,

@@ -2,7 +2,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
-#include "base/status_macros.h"
 
 namespace halftone {
 

@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "datasets/augment.h"
 #include "datasets/dataset.h"
 #include "datasets/fixture.h"
 #include "datasets/shuffle.h"

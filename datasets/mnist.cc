@@ -1,6 +1,7 @@
 #include "datasets/mnist.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"

@@ -2,9 +2,9 @@
 //
 //   y[..., n] = bias[n] + sum over k of x[..., k] w[n, k]
 //
-// Weights are [N, K] as in PyTorch's state dicts. x, w, y and dy share one dtype: float64, float32, float16 or
-// bfloat16. For the 16-bit types products are exact and sums are float32, rounded once, to nearest even, into the
-// result. Shapes that do not fit together are a bug of the caller's and stop the program.
+// Weights are [N, K] as in PyTorch's state dicts. x, w, y and dy share one dtype: float64, float32, float16
+// or bfloat16. For the 16-bit types products are exact and sums are float32, rounded once, to nearest even,
+// into the result. Shapes that do not fit together are a bug of the caller's and stop the program.
 //
 // The same inputs with the same number of threads give the same bits.
 #ifndef HALFTONE_TENSOR_OPS_LINEAR_LINEAR_H_

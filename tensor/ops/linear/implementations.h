@@ -1,0 +1,48 @@
+// The implementations of linear maps, for the dispatcher in linear.cc, the tests and the benchmark.
+#ifndef HALFTONE_TENSOR_OPS_LINEAR_IMPLEMENTATIONS_H_
+#define HALFTONE_TENSOR_OPS_LINEAR_IMPLEMENTATIONS_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "tensor/dtype.h"
+#include "tensor/ops/linear/weight_gradients.h"
+#include "tensor/tensor.h"
+
+namespace halftone::ops {
+
+// A linear map without its numbers.
+struct LinearProblem {
+  DType dtype = DType::kF32;    // of x, w, y and dy
+  int64_t m = 0, k = 0, n = 0;  // x is [m, k], w is [n, k], y is [m, n]
+
+  bool Empty() const { return m == 0 || k == 0 || n == 0; }
+  friend bool operator==(const LinearProblem& a, const LinearProblem& b) = default;
+};
+
+struct LinearImplementation {
+  const char* name;
+  // Whether it computes this here, on this processor.
+  bool (*supports)(const LinearProblem& problem);
+  // As in linear.h, with shapes checked, the leading dimensions of x and y multiplied into m or not, and the
+  // result there, not initialised. `bias` and `db` may be undefined.
+  void (*forward)(const LinearProblem& problem, const Tensor& x, const Tensor& w, const Tensor& bias,
+                  Tensor* y);
+  void (*backward_data)(const LinearProblem& problem, const Tensor& dy, const Tensor& w, Tensor* dx);
+  void (*backward_weights)(const LinearProblem& problem, const Tensor& x, const Tensor& dy,
+                           WeightGradients* grads);
+};
+
+// The best first: the first that supports a problem is used. The last supports everything.
+absl::Span<const LinearImplementation> LinearImplementations();
+
+// oneDNN's own arithmetic in the tensors' dtype: float32, and bfloat16 where the processor has it.
+extern const LinearImplementation kLinearOneDnn;
+// 16-bit storage, float32 arithmetic by oneDNN.
+extern const LinearImplementation kLinearWidened;
+// The definition, in double, one rounding at the end. Slow.
+extern const LinearImplementation kLinearReference;
+
+}  // namespace halftone::ops
+
+#endif  // HALFTONE_TENSOR_OPS_LINEAR_IMPLEMENTATIONS_H_

@@ -1,0 +1,161 @@
+// Linear maps as oneDNN's inner products, on the tensors as they lie: with weights in the layout that oneDNN
+// likes best, the reorders of a training step cost more than they gain.
+#include "tensor/onednn/onednn.h"
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "tensor/ops/linear/implementations.h"
+
+namespace halftone::ops {
+namespace {
+
+using onednn::Desc;
+using onednn::Tag;
+using DataType = dnnl::memory::data_type;
+
+enum class Direction : uint8_t { kForward, kBackwardData, kBackwardWeights };
+enum class Bias : uint8_t { kNone, kF32, kBF16 };
+
+struct PlanKey {
+  DType dtype;
+  int64_t m, k, n;
+  Direction direction;
+  Bias bias;
+
+  friend bool operator==(const PlanKey& a, const PlanKey& b) = default;
+  template <typename H>
+  friend H AbslHashValue(H state, const PlanKey& key) {
+    return H::combine(std::move(state), key.dtype, key.m, key.k, key.n, key.direction, key.bias);
+  }
+};
+
+struct Plan {
+  Desc x, y, w, bias;
+  onednn::Primitive product;
+};
+
+const Plan& PlanFor(Device& device, const PlanKey& key) {
+  const dnnl::engine& engine = device.Resource<onednn::Engine>().engine;
+  return device.Resource<onednn::PlanCache<PlanKey, Plan>>().Get(key, [&] {
+    const DataType type = onednn::TypeOf(key.dtype);
+    const dnnl::primitive_attr attributes = onednn::UserScratchpad();
+    const Desc w({key.n, key.k}, type, Tag::ab);
+    Plan plan{.x = Desc({key.m, key.k}, type, Tag::ab), .y = Desc({key.m, key.n}, type, Tag::ab), .w = w};
+    if (key.bias != Bias::kNone) {
+      plan.bias = Desc({key.n}, key.bias == Bias::kF32 ? DataType::f32 : DataType::bf16, Tag::a);
+    }
+    const dnnl::inner_product_forward::primitive_desc forward(
+        {dnnl::prop_kind::forward_training, plan.x, w, plan.bias, plan.y}, attributes, engine);
+    switch (key.direction) {
+      case Direction::kForward:
+        plan.product = onednn::Make<dnnl::inner_product_forward>(forward);
+        break;
+      case Direction::kBackwardData:
+        plan.product =
+            onednn::Make<dnnl::inner_product_backward_data>(dnnl::inner_product_backward_data::primitive_desc(
+                {plan.x, w, plan.y}, attributes, engine, forward));
+        break;
+      case Direction::kBackwardWeights:
+        plan.w = Desc({key.n, key.k}, DataType::f32, Tag::ab);
+        plan.product = onednn::Make<dnnl::inner_product_backward_weights>(
+            dnnl::inner_product_backward_weights::primitive_desc({plan.x, plan.w, plan.bias, plan.y},
+                                                                 attributes, engine, forward));
+        break;
+    }
+    return plan;
+  });
+}
+
+PlanKey Key(const LinearProblem& p, Direction direction, const Tensor& bias) {
+  const Bias type = !bias.defined() ? Bias::kNone : bias.dtype() == DType::kF32 ? Bias::kF32 : Bias::kBF16;
+  return {p.dtype, p.m, p.k, p.n, direction, type};
+}
+
+bool OneDnnSupports(const LinearProblem& p) {
+  return !p.Empty() && (p.dtype == DType::kF32 || (p.dtype == DType::kBF16 && onednn::HasFastBFloat16()));
+}
+
+void OneDnnForward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor* y) {
+  const Plan& plan = PlanFor(x.device(), Key(p, Direction::kForward, bias));
+  absl::InlinedVector<onednn::Argument, 4> arguments = {
+      {DNNL_ARG_SRC, plan.x, x.raw()}, {DNNL_ARG_WEIGHTS, plan.w, w.raw()}, {DNNL_ARG_DST, plan.y, y->raw()}};
+  if (bias.defined()) arguments.push_back({DNNL_ARG_BIAS, plan.bias, bias.raw()});
+  onednn::Execute(x.device(), plan.product, arguments);
+}
+
+void OneDnnBackwardData(const LinearProblem& p, const Tensor& dy, const Tensor& w, Tensor* dx) {
+  const Plan& plan = PlanFor(dy.device(), Key(p, Direction::kBackwardData, Tensor()));
+  onednn::Execute(dy.device(), plan.product,
+                  {{DNNL_ARG_DIFF_DST, plan.y, dy.raw()},
+                   {DNNL_ARG_WEIGHTS, plan.w, w.raw()},
+                   {DNNL_ARG_DIFF_SRC, plan.x, dx->raw()}});
+}
+
+void OneDnnBackwardWeights(const LinearProblem& p, const Tensor& x, const Tensor& dy,
+                           WeightGradients* grads) {
+  const Plan& plan = PlanFor(x.device(), Key(p, Direction::kBackwardWeights, grads->db));
+  absl::InlinedVector<onednn::Argument, 4> arguments = {{DNNL_ARG_SRC, plan.x, x.raw()},
+                                                        {DNNL_ARG_DIFF_DST, plan.y, dy.raw()},
+                                                        {DNNL_ARG_DIFF_WEIGHTS, plan.w, grads->dw.raw()}};
+  if (grads->db.defined()) arguments.push_back({DNNL_ARG_DIFF_BIAS, plan.bias, grads->db.raw()});
+  onednn::Execute(x.device(), plan.product, arguments);
+}
+
+void Say(const Tensor& t) {
+  t.device().SayOnce(
+      t.dtype() == DType::kF16
+          ? "float16 linear maps: 16-bit storage, float32 arithmetic (this CPU has no fast float16)"
+          : "bfloat16 linear maps: 16-bit storage, float32 arithmetic (this CPU has no fast bfloat16)");
+}
+
+LinearProblem Wide(LinearProblem p) {
+  p.dtype = DType::kF32;
+  return p;
+}
+
+bool WidenedSupports(const LinearProblem& p) {
+  return !p.Empty() && (p.dtype == DType::kF16 || p.dtype == DType::kBF16);
+}
+
+void WidenedForward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor* y) {
+  Say(x);
+  const Tensor wide_bias = bias.defined() && bias.dtype() != DType::kF32 ? onednn::Widen(bias) : bias;
+  Tensor wide_y = Tensor::Empty(x.device(), DType::kF32, y->shape());
+  OneDnnForward(Wide(p), onednn::Widen(x), onednn::Widen(w), wide_bias, &wide_y);
+  onednn::NarrowRange(wide_y.data<float>(), 0, y->elements(), y);
+}
+
+void WidenedBackwardData(const LinearProblem& p, const Tensor& dy, const Tensor& w, Tensor* dx) {
+  Say(dy);
+  Tensor wide_dx = Tensor::Empty(dy.device(), DType::kF32, dx->shape());
+  OneDnnBackwardData(Wide(p), onednn::Widen(dy), onednn::Widen(w), &wide_dx);
+  onednn::NarrowRange(wide_dx.data<float>(), 0, dx->elements(), dx);
+}
+
+void WidenedBackwardWeights(const LinearProblem& p, const Tensor& x, const Tensor& dy,
+                            WeightGradients* grads) {
+  Say(x);
+  OneDnnBackwardWeights(Wide(p), onednn::Widen(x), onednn::Widen(dy), grads);
+}
+
+}  // namespace
+
+constinit const LinearImplementation kLinearOneDnn = {
+    .name = "onednn",
+    .supports = OneDnnSupports,
+    .forward = OneDnnForward,
+    .backward_data = OneDnnBackwardData,
+    .backward_weights = OneDnnBackwardWeights,
+};
+
+constinit const LinearImplementation kLinearWidened = {
+    .name = "widened",
+    .supports = WidenedSupports,
+    .forward = WidenedForward,
+    .backward_data = WidenedBackwardData,
+    .backward_weights = WidenedBackwardWeights,
+};
+
+}  // namespace halftone::ops

@@ -29,8 +29,8 @@ void Say(const Tensor& t) {
           : "bfloat16 convolution: 16-bit storage, float32 arithmetic (this CPU has no fast bfloat16)");
 }
 
-// Weights in float32 and in a plan's own layout. All plans of a problem that differ in the number of images
-// alone are asked: oneDNN may choose another layout for another number.
+// Weights in float32, reordered once for all chunks, or twice where oneDNN wants another layout for the last,
+// smaller one.
 class WideWeights {
  public:
   explicit WideWeights(const Tensor& w) : wide_(onednn::Widen(w)) {}

@@ -24,8 +24,8 @@ struct LinearImplementation {
   const char* name;
   // Whether it computes this here, on this processor.
   bool (*supports)(const LinearProblem& problem);
-  // As in linear.h, with shapes checked, the leading dimensions of x and y multiplied into m or not, and the
-  // result there, not initialised. `bias` and `db` may be undefined.
+  // As in linear.h, with shapes checked and the result there, not initialised. Leading dimensions count as m.
+  // `bias` and `db` may be undefined.
   void (*forward)(const LinearProblem& problem, const Tensor& x, const Tensor& w, const Tensor& bias,
                   Tensor* y);
   void (*backward_data)(const LinearProblem& problem, const Tensor& dy, const Tensor& w, Tensor* dx);

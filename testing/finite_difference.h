@@ -22,8 +22,8 @@ inline double WeightedSum(const Tensor& y, const Tensor& weights) {
   return sum;
 }
 
-// The gradient of f for x (f64), whose elements are moved up and down in place, one at a time, and put back. f reads
-// x by a handle of its own. The error is some step^2 f''' / 6 + 2^-52 |f| / step.
+// The gradient of f for x (f64), whose elements are moved up and down in place, one at a time, and put back.
+// f reads x by a handle of its own. The error is some step^2 f''' / 6 + 2^-52 |f| / step.
 inline Tensor NumericalGradient(absl::FunctionRef<double()> f, Tensor x, double step = 1e-5) {
   Tensor gradient = Tensor::Empty(x.device(), DType::kF64, x.shape());
   for (int64_t i = 0; i < x.elements(); ++i) {

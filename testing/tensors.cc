@@ -11,7 +11,8 @@
 namespace halftone {
 
 double EpsilonOf(DType dtype) {
-  return VisitFloat(dtype, [](auto type) { return static_cast<double>(std::numeric_limits<decltype(type)>::epsilon()); });
+  return VisitFloat(
+      dtype, [](auto type) { return static_cast<double>(std::numeric_limits<decltype(type)>::epsilon()); });
 }
 
 Tensor RandomTensor(Device& device, DType dtype, Shape shape, uint64_t seed) {

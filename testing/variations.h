@@ -1,5 +1,5 @@
-// Runs a test's body again and again on every instruction set that this processor has, and on several numbers of
-// threads.
+// Runs a test's body again and again on every instruction set that this processor has, and on several numbers
+// of threads.
 #ifndef HALFTONE_TESTING_VARIATIONS_H_
 #define HALFTONE_TESTING_VARIATIONS_H_
 

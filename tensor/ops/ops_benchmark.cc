@@ -1,8 +1,13 @@
-// The memory-bound ops on the feature maps of a small CNN, [128, size, size, channels], all threads. Bytes are those that
-// an op must read and write at the least, each once.
+// The memory-bound ops on the feature maps of a small CNN, [128, size, size, channels], all threads. Bytes
+// are those that an op must read and write, taking the second pass of batch norm as memory traffic too.
+// `best_ms` and `best` (bytes a second) are those of the fastest iteration, which other programs on the
+// machine disturb least.
 //
 //   bazel run -c opt //tensor/ops:ops_benchmark
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -35,18 +40,30 @@ struct BatchNormState {
   Tensor gamma, beta, mean, var;
 };
 
-void Traffic(benchmark::State& state, const Tensor& map, double maps) {
-  state.SetBytesProcessed(static_cast<int64_t>(static_cast<double>(state.iterations() * map.bytes()) * maps));
+// op moves `maps` times the bytes of `map`.
+template <typename F>
+void Measure(benchmark::State& state, const Tensor& map, double maps, F op) {
+  using Clock = std::chrono::steady_clock;
+  op();  // touches the memory that later iterations get
+  double best = std::numeric_limits<double>::infinity();
+  for (auto _ : state) {
+    const auto start = Clock::now();
+    benchmark::DoNotOptimize(op());
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  const double bytes = static_cast<double>(map.bytes()) * maps;
+  state.SetBytesProcessed(static_cast<int64_t>(static_cast<double>(state.iterations()) * bytes));
+  state.counters["best_ms"] = best * 1e3;
+  state.counters["best"] =
+      benchmark::Counter(bytes / best, benchmark::Counter::kDefaults, benchmark::Counter::kIs1024);
 }
 
 void BatchNormReluForward(benchmark::State& state, DType dtype, const Shape& shape) {
   Device device;
   const Tensor x = Map(device, dtype, shape);
   BatchNormState bn(device, shape[-1]);
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(BatchNormForward(x, bn.gamma, bn.beta, bn.mean, bn.var, {.relu = true}));
-  }
-  Traffic(state, x, 3);
+  Measure(state, x, 3,
+          [&] { return BatchNormForward(x, bn.gamma, bn.beta, bn.mean, bn.var, {.relu = true}); });
 }
 
 void BatchNormReluBackward(benchmark::State& state, DType dtype, const Shape& shape) {
@@ -54,49 +71,43 @@ void BatchNormReluBackward(benchmark::State& state, DType dtype, const Shape& sh
   const Tensor x = Map(device, dtype, shape);
   BatchNormState bn(device, shape[-1]);
   const BatchNormResult saved = BatchNormForward(x, bn.gamma, bn.beta, bn.mean, bn.var, {.relu = true});
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        BatchNormBackward(x, bn.gamma, bn.beta, saved.mean, saved.inv_std, saved.y, {.relu = true}));
-  }
-  Traffic(state, x, 5);
+  Measure(state, x, 5, [&] {
+    return BatchNormBackward(x, bn.gamma, bn.beta, saved.mean, saved.inv_std, saved.y, {.relu = true});
+  });
 }
 
 void MaxPool2x2Forward(benchmark::State& state, DType dtype, const Shape& shape) {
   Device device;
   const Tensor x = Map(device, dtype, shape);
-  for (auto _ : state) benchmark::DoNotOptimize(MaxPoolForward(x, {}));
-  Traffic(state, x, 1.25 + 0.25 / static_cast<double>(SizeOf(dtype)));
+  Measure(state, x, 1.25 + 0.25 / static_cast<double>(SizeOf(dtype)), [&] { return MaxPoolForward(x, {}); });
 }
 
 void MaxPool2x2Backward(benchmark::State& state, DType dtype, const Shape& shape) {
   Device device;
   const Tensor x = Map(device, dtype, shape);
   const MaxPoolResult saved = MaxPoolForward(x, {});
-  for (auto _ : state) benchmark::DoNotOptimize(MaxPoolBackward(saved.y, saved.index, shape, {}));
-  Traffic(state, x, 1.25 + 0.25 / static_cast<double>(SizeOf(dtype)));
+  Measure(state, x, 1.25 + 0.25 / static_cast<double>(SizeOf(dtype)),
+          [&] { return MaxPoolBackward(saved.y, saved.index, shape, {}); });
 }
 
 void ReluForward(benchmark::State& state, DType dtype, const Shape& shape) {
   Device device;
   const Tensor x = Map(device, dtype, shape);
   const Activation& relu = *FindActivation("relu");
-  for (auto _ : state) benchmark::DoNotOptimize(ActivationForward(relu, x));
-  Traffic(state, x, 2);
+  Measure(state, x, 2, [&] { return ActivationForward(relu, x); });
 }
 
 void ReluBackward(benchmark::State& state, DType dtype, const Shape& shape) {
   Device device;
   const Tensor x = Map(device, dtype, shape);
   const Activation& relu = *FindActivation("relu");
-  for (auto _ : state) benchmark::DoNotOptimize(ActivationBackward(relu, x, x));
-  Traffic(state, x, 3);
+  Measure(state, x, 3, [&] { return ActivationBackward(relu, x, x); });
 }
 
 void CastFromFloat(benchmark::State& state, DType dtype, const Shape& shape) {
   Device device;
   const Tensor x = Map(device, DType::kF32, shape);
-  for (auto _ : state) benchmark::DoNotOptimize(Cast(x, dtype));
-  Traffic(state, x, 1.5);
+  Measure(state, x, 1.5, [&] { return Cast(x, dtype); });
 }
 
 void RegisterAll() {
@@ -105,9 +116,12 @@ void RegisterAll() {
     void (*run)(benchmark::State&, DType, const Shape&);
   };
   constexpr Op kOps[] = {
-      {"batch_norm_relu_forward", BatchNormReluForward}, {"batch_norm_relu_backward", BatchNormReluBackward},
-      {"max_pool_forward", MaxPool2x2Forward},           {"max_pool_backward", MaxPool2x2Backward},
-      {"relu_forward", ReluForward},                     {"relu_backward", ReluBackward},
+      {"batch_norm_relu_forward", BatchNormReluForward},
+      {"batch_norm_relu_backward", BatchNormReluBackward},
+      {"max_pool_forward", MaxPool2x2Forward},
+      {"max_pool_backward", MaxPool2x2Backward},
+      {"relu_forward", ReluForward},
+      {"relu_backward", ReluBackward},
       {"cast_from_float32", CastFromFloat},
   };
   const Shape maps[] = {{128, 32, 32, 64}, {128, 16, 16, 128}, {128, 8, 8, 256}, {128, 4, 4, 512}};
@@ -115,7 +129,8 @@ void RegisterAll() {
     for (const Shape& shape : maps) {
       for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
         if (op.run == CastFromFloat && dtype == DType::kF32) continue;
-        const std::string name = absl::StrCat(op.name, "/", shape[1], "x", shape[2], "x", shape[3], "/", NameOf(dtype));
+        const std::string name =
+            absl::StrCat(op.name, "/", shape[1], "x", shape[2], "x", shape[3], "/", NameOf(dtype));
         benchmark::RegisterBenchmark(
             name.c_str(), [run = op.run, dtype, shape](benchmark::State& state) { run(state, dtype, shape); })
             ->UseRealTime()

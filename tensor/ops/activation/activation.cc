@@ -21,7 +21,8 @@ void KernelForward(const Activation& activation, DType dtype, const void* x, voi
   activation.kernels->forward(dtype, x, y, n);
 }
 
-void KernelBackward(const Activation& activation, DType dtype, const void* saved, const void* dy, void* dx, size_t n) {
+void KernelBackward(const Activation& activation, DType dtype, const void* saved, const void* dy, void* dx,
+                    size_t n) {
   activation.kernels->backward(dtype, saved, dy, dx, n);
 }
 
@@ -46,7 +47,8 @@ void ReferenceBackward(const Activation& activation, DType dtype, const void* sa
 
 constexpr ActivationImplementation kImplementations[] = {
     {.name = "simd",
-     .supports = [](const Activation& a, DType dtype) { return a.kernels != nullptr && dtype != DType::kF64; },
+     .supports = [](const Activation& a,
+                    DType dtype) { return a.kernels != nullptr && dtype != DType::kF64; },
      .forward = KernelForward,
      .backward = KernelBackward},
     {.name = "reference",

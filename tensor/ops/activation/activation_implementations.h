@@ -1,4 +1,5 @@
-// The implementations of activation.h, fastest first; the first that supports an activation and dtype is used.
+// The implementations of activation.h, fastest first; the first that supports an activation and dtype is
+// used.
 #ifndef HALFTONE_TENSOR_OPS_ACTIVATION_ACTIVATION_IMPLEMENTATIONS_H_
 #define HALFTONE_TENSOR_OPS_ACTIVATION_ACTIVATION_IMPLEMENTATIONS_H_
 

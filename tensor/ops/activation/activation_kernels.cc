@@ -30,7 +30,8 @@ void Forward(DType dtype, const void* x, void* y, size_t n) {
     using T = decltype(type);
     const T* px = static_cast<const T*>(x);
     T* py = static_cast<T*>(y);
-    ForVectors(n, [=](auto d, size_t i) HWY_ATTR { StoreFloats(Function::F(d, LoadFloats(d, px + i)), d, py + i); });
+    ForVectors(
+        n, [=](auto d, size_t i) HWY_ATTR { StoreFloats(Function::F(d, LoadFloats(d, px + i)), d, py + i); });
   });
 }
 
@@ -68,9 +69,11 @@ HWY_EXPORT(ReluBackward);
 
 const ActivationKernels kReluKernels = {
     .forward = [](DType dtype, const void* x, void* y,
-                  size_t n) { HWY_DYNAMIC_DISPATCH(ReluForward)(dtype, x, y, n); },
+                  size_t n) { HWY_DYNAMIC_DISPATCH(ReluForward)
+                              (dtype, x, y, n); },
     .backward = [](DType dtype, const void* saved, const void* dy, void* dx,
-                   size_t n) { HWY_DYNAMIC_DISPATCH(ReluBackward)(dtype, saved, dy, dx, n); }};
+                   size_t n) { HWY_DYNAMIC_DISPATCH(ReluBackward)
+                               (dtype, saved, dy, dx, n); }};
 
 }  // namespace halftone::ops
 #endif  // HWY_ONCE

@@ -1,6 +1,7 @@
 #include "tensor/ops/activation/activation.h"
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -27,14 +28,15 @@ TEST(ActivationTest, EveryRowAgreesWithTheReference) {
           const auto run = [&](const ActivationImplementation& row) {
             Tensor y = Tensor::Zeros(device, dtype, {n}), dx = Tensor::Zeros(device, dtype, {n});
             row.forward(activation, dtype, x.raw(), y.raw(), n);
-            row.backward(activation, dtype, activation.saves_output ? y.raw() : x.raw(), dy.raw(), dx.raw(), n);
+            row.backward(activation, dtype, activation.saves_output ? y.raw() : x.raw(), dy.raw(), dx.raw(),
+                         n);
             return std::pair(ToDoubles(y), ToDoubles(dx));
           };
           const auto expected = run(ActivationImplementations().back());
           for (const ActivationImplementation& row : ActivationImplementations()) {
             if (!row.supports(activation, dtype)) continue;
-            SCOPED_TRACE(testing::Message() << activation.name << " " << row.name << " " << hwy::TargetName(target)
-                                            << " " << NameOf(dtype) << " " << n);
+            SCOPED_TRACE(testing::Message() << activation.name << " " << row.name << " "
+                                            << hwy::TargetName(target) << " " << NameOf(dtype) << " " << n);
             const auto actual = run(row);
             EXPECT_LE(Distance(actual.first, expected.first), EpsilonOf(dtype));
             EXPECT_LE(Distance(actual.second, expected.second), EpsilonOf(dtype));
@@ -48,7 +50,8 @@ TEST(ActivationTest, EveryRowAgreesWithTheReference) {
 TEST(ActivationTest, SameBitsForAnyNumberOfThreads) {
   Device device;
   for (const Activation& activation : Activations()) {
-    const Tensor x = RandomTensor(device, DType::kBF16, {100003}, 1), dy = RandomTensor(device, DType::kBF16, {100003}, 2);
+    const Tensor x = RandomTensor(device, DType::kBF16, {100003}, 1),
+                 dy = RandomTensor(device, DType::kBF16, {100003}, 2);
     const Tensor y = ActivationForward(activation, x), dx = ActivationBackward(activation, y, dy);
     ForEachThreadCount([&](int) {
       EXPECT_TRUE(SameBits(ActivationForward(activation, x), y));
@@ -60,7 +63,8 @@ TEST(ActivationTest, SameBitsForAnyNumberOfThreads) {
 TEST(ActivationTest, GradientsAreThoseOfFiniteDifferences) {
   Device device;
   for (const Activation& activation : Activations()) {
-    const Tensor x = RandomTensor(device, DType::kF64, {50}, 1), weights = RandomTensor(device, DType::kF64, {50}, 2);
+    const Tensor x = RandomTensor(device, DType::kF64, {50}, 1),
+                 weights = RandomTensor(device, DType::kF64, {50}, 2);
     const auto loss = [&] { return WeightedSum(ActivationForward(activation, x), weights); };
     const Tensor saved = activation.saves_output ? ActivationForward(activation, x) : x;
     EXPECT_LT(Distance(ActivationBackward(activation, saved, weights), NumericalGradient(loss, x)), 1e-8)
@@ -76,7 +80,8 @@ TEST(ActivationTest, ReluAtZeroAndBeyondNumbers) {
     const Activation& relu = *FindActivation("relu");
     const Tensor y = ActivationForward(relu, x);
     EXPECT_EQ(Distance(ToDoubles(y), {0, 0, 0, INFINITY, NAN}), 0);
-    EXPECT_EQ(ToDoubles(ActivationBackward(relu, y, dy)), (std::vector<double>{0, 0, 0, 4, 5})) << NameOf(dtype);
+    EXPECT_EQ(ToDoubles(ActivationBackward(relu, y, dy)), (std::vector<double>{0, 0, 0, 4, 5}))
+        << NameOf(dtype);
   }
 }
 

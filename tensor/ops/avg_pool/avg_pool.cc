@@ -28,7 +28,8 @@ void SimdForward(const AvgPoolProblem& p, int64_t row, const void* x, void* y) {
       ForVectors(p.c, [=, &p](auto d, size_t c) HWY_ATTR {
         auto sum = hn::Zero(d);
         for (int64_t h = h0; h < h1; ++h) {
-          for (int64_t w = w0; w < w1; ++w) sum = hn::Add(sum, LoadFloats(d, image + (h * p.w + w) * p.c + c));
+          for (int64_t w = w0; w < w1; ++w)
+            sum = hn::Add(sum, LoadFloats(d, image + (h * p.w + w) * p.c + c));
         }
         StoreFloats(hn::Div(sum, hn::Set(d, count)), d, to + c);
       });

@@ -9,7 +9,8 @@
 namespace halftone::ops {
 
 // Output row i is the mean of the input rows from floor(i * H / out_h) up to, not including,
-// ceil((i + 1) * H / out_h), and columns likewise, as in PyTorch's AdaptiveAvgPool2d. Sums are float (double for f64).
+// ceil((i + 1) * H / out_h), and columns likewise, as in PyTorch's AdaptiveAvgPool2d. Sums are float (double
+// for f64).
 Tensor AdaptiveAvgPoolForward(const Tensor& x, int64_t out_h = 1, int64_t out_w = 1);
 
 // dy is [N, out_h, out_w, C]; x_shape is [N, H, W, C].

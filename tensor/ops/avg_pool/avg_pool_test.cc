@@ -1,5 +1,6 @@
 #include "tensor/ops/avg_pool/avg_pool.h"
 
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -17,7 +18,8 @@ TEST(AvgPoolTest, EveryRowHasTheBitsOfTheReference) {
     for (const DType dtype : kFloatDTypes) {
       for (const int64_t c : {1, 3, 10, 64, 67}) {
         for (const auto& [out_h, out_w] : {std::pair{1, 1}, {2, 3}, {5, 7}, {7, 8}}) {
-          const AvgPoolProblem p = {.dtype = dtype, .n = 2, .h = 5, .w = 7, .c = c, .out_h = out_h, .out_w = out_w};
+          const AvgPoolProblem p = {
+              .dtype = dtype, .n = 2, .h = 5, .w = 7, .c = c, .out_h = out_h, .out_w = out_w};
           const Shape in = {p.n, p.h, p.w, c}, out = {p.n, out_h, out_w, c};
           const Tensor x = RandomTensor(device, dtype, in, 1), dy = RandomTensor(device, dtype, out, 2);
           const auto run = [&](const AvgPoolImplementation& row) {
@@ -29,8 +31,8 @@ TEST(AvgPoolTest, EveryRowHasTheBitsOfTheReference) {
           const auto expected = run(AvgPoolImplementations().back());
           for (const AvgPoolImplementation& row : AvgPoolImplementations()) {
             if (!row.supports(dtype)) continue;
-            SCOPED_TRACE(testing::Message() << row.name << " " << hwy::TargetName(target) << " " << NameOf(dtype)
-                                            << " C " << c << " to " << out.ToString());
+            SCOPED_TRACE(testing::Message() << row.name << " " << hwy::TargetName(target) << " "
+                                            << NameOf(dtype) << " C " << c << " to " << out.ToString());
             const auto actual = run(row);
             EXPECT_TRUE(SameBits(actual.first, expected.first));
             EXPECT_TRUE(SameBits(actual.second, expected.second));
@@ -64,7 +66,9 @@ TEST(AvgPoolTest, GradientIsThatOfFiniteDifferences) {
   for (const auto& [out_h, out_w] : {std::pair{1, 1}, {2, 3}, {5, 2}}) {
     const Tensor x = RandomTensor(device, DType::kF64, {2, 5, 4, 3}, 1);
     const Tensor weights = RandomTensor(device, DType::kF64, {2, out_h, out_w, 3}, 2);
-    const auto loss = [&, h = out_h, w = out_w] { return WeightedSum(AdaptiveAvgPoolForward(x, h, w), weights); };
+    const auto loss = [&, h = out_h, w = out_w] {
+      return WeightedSum(AdaptiveAvgPoolForward(x, h, w), weights);
+    };
     EXPECT_LT(Distance(AdaptiveAvgPoolBackward(weights, x.shape()), NumericalGradient(loss, x)), 1e-8);
   }
 }

@@ -47,9 +47,10 @@ Tensor FromValues(const Tensor& x, const std::vector<double>& values) {
   return t;
 }
 
-// From what the caller sees, already rounded, so that forward and backward agree on the sign of every element.
-BatchNormAffine Affine(const BatchNormProblem& problem, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
-                       const Tensor& inv_std) {
+// From what the caller sees, already rounded, so that forward and backward agree on the sign of every
+// element.
+BatchNormAffine Affine(const BatchNormProblem& problem, const Tensor& gamma, const Tensor& beta,
+                       const Tensor& mean, const Tensor& inv_std) {
   BatchNormAffine affine = {
       .mean = Values(problem, mean), .scale = Values(problem, gamma), .shift = Values(problem, beta)};
   const std::vector<double> inverse = Values(problem, inv_std);
@@ -64,8 +65,8 @@ absl::Span<const BatchNormImplementation> BatchNormImplementations() {
   return kRows;
 }
 
-BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& running_mean,
-                                 Tensor& running_var, const BatchNormOptions& options) {
+BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                 Tensor& running_mean, Tensor& running_var, const BatchNormOptions& options) {
   const BatchNormProblem problem = Problem(x, options);
   HALFTONE_CHECK(problem.rows >= 2);
   const BatchNormImplementation& implementation = Choose(x.dtype());
@@ -90,8 +91,9 @@ BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Ten
   return result;
 }
 
-Tensor BatchNormInference(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                          const Tensor& running_var, const BatchNormOptions& options) {
+Tensor BatchNormInference(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                          const Tensor& running_mean, const Tensor& running_var,
+                          const BatchNormOptions& options) {
   Tensor y = Tensor::Empty(x.device(), x.dtype(), x.shape());
   if (x.elements() == 0) return y;
   const BatchNormProblem problem = Problem(x, options);
@@ -102,8 +104,9 @@ Tensor BatchNormInference(const Tensor& x, const Tensor& gamma, const Tensor& be
   return y;
 }
 
-BatchNormGradients BatchNormBackward(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
-                                     const Tensor& inv_std, const Tensor& dy, const BatchNormOptions& options) {
+BatchNormGradients BatchNormBackward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                     const Tensor& mean, const Tensor& inv_std, const Tensor& dy,
+                                     const BatchNormOptions& options) {
   HALFTONE_CHECK(dy.dtype() == x.dtype() && dy.shape() == x.shape());
   const BatchNormProblem problem = Problem(x, options);
   const BatchNormImplementation& implementation = Choose(x.dtype());

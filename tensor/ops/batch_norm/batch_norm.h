@@ -4,12 +4,12 @@
 //
 // and with `relu`, max(y, 0) in the same pass over memory.
 //
-// Ioffe, Szegedy: "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift",
-// ICML 2015. Moments of parts are merged as in Chan, Golub, LeVeque: "Updating Formulae and a Pairwise Algorithm for
-// Computing Sample Variances", 1979.
+// Ioffe, Szegedy: "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate
+// Shift", ICML 2015. Moments of parts are merged as in Chan, Golub, LeVeque: "Updating Formulae and a
+// Pairwise Algorithm for Computing Sample Variances", 1979.
 //
-// x, y and their gradients are of any one float dtype. All the rest ([C] each) is f32, or f64 where x is. The results
-// have the same bits for any number of threads.
+// x, y and their gradients are of any one float dtype. All the rest ([C] each) is f32, or f64 where x is. The
+// results have the same bits for any number of threads.
 #ifndef HALFTONE_TENSOR_OPS_BATCH_NORM_BATCH_NORM_H_
 #define HALFTONE_TENSOR_OPS_BATCH_NORM_BATCH_NORM_H_
 
@@ -28,24 +28,26 @@ struct BatchNormResult {
   Tensor mean, inv_std;  // of the batch, for BatchNormBackward
 };
 
-// Training: normalises with the mean and the (biased) variance of this batch, and moves the running statistics:
-// running = (1 - momentum) * running + momentum * batch, with the unbiased variance. A batch of one value a channel
-// has no unbiased variance: it must have two or more.
-BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& running_mean,
-                                 Tensor& running_var, const BatchNormOptions& options);
+// Training: normalises with the mean and the (biased) variance of this batch, and moves the running
+// statistics: running = (1 - momentum) * running + momentum * batch, with the unbiased variance. A batch of
+// one value a channel has no unbiased variance: it must have two or more.
+BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                 Tensor& running_mean, Tensor& running_var, const BatchNormOptions& options);
 
 // Evaluation: normalises with the running statistics.
-Tensor BatchNormInference(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                          const Tensor& running_var, const BatchNormOptions& options);
+Tensor BatchNormInference(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                          const Tensor& running_mean, const Tensor& running_var,
+                          const BatchNormOptions& options);
 
 struct BatchNormGradients {
   Tensor dx, dgamma, dbeta;
 };
 
-// Of BatchNormForward with the same x, gamma, beta and options. y is not needed, also not for the ReLU: whether an
-// element was positive is computed again from x, by the same arithmetic.
-BatchNormGradients BatchNormBackward(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
-                                     const Tensor& inv_std, const Tensor& dy, const BatchNormOptions& options);
+// Of BatchNormForward with the same x, gamma, beta and options. y is not needed, also not for the ReLU:
+// whether an element was positive is computed again from x, by the same arithmetic.
+BatchNormGradients BatchNormBackward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                     const Tensor& mean, const Tensor& inv_std, const Tensor& dy,
+                                     const BatchNormOptions& options);
 
 }  // namespace halftone::ops
 

@@ -24,7 +24,8 @@ struct BatchNormMoments {
   std::vector<double> mean, variance;  // biased
 };
 
-// y = (x - mean) * scale + shift for each channel; everything rounded to the dtype of the arithmetic when used.
+// y = (x - mean) * scale + shift for each channel; everything rounded to the dtype of the arithmetic when
+// used.
 struct BatchNormAffine {
   std::vector<double> mean, scale, shift;
 };

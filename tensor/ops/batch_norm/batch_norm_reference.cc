@@ -23,7 +23,8 @@ Arithmetic<T> Passed(const BatchNormProblem& problem, const BatchNormAffine& aff
 
 BatchNormMoments Moments(const BatchNormProblem& problem, const void* x) {
   const size_t rows = problem.rows, channels = problem.channels;
-  BatchNormMoments moments = {.mean = std::vector<double>(channels), .variance = std::vector<double>(channels)};
+  BatchNormMoments moments = {.mean = std::vector<double>(channels),
+                              .variance = std::vector<double>(channels)};
   VisitFloat(problem.dtype, [&](auto type) {
     const auto* px = static_cast<const decltype(type)*>(x);
     for (size_t c = 0; c < channels; ++c) {
@@ -50,8 +51,10 @@ void Normalise(const BatchNormProblem& problem, const void* x, const BatchNormAf
   });
 }
 
-BatchNormSums Sums(const BatchNormProblem& problem, const void* x, const void* dy, const BatchNormAffine& affine) {
-  BatchNormSums sums = {.dy = std::vector<double>(problem.channels), .dy_x = std::vector<double>(problem.channels)};
+BatchNormSums Sums(const BatchNormProblem& problem, const void* x, const void* dy,
+                   const BatchNormAffine& affine) {
+  BatchNormSums sums = {.dy = std::vector<double>(problem.channels),
+                        .dy_x = std::vector<double>(problem.channels)};
   VisitFloat(problem.dtype, [&](auto type) {
     using T = decltype(type);
     for (size_t i = 0; i < problem.rows * problem.channels; ++i) {
@@ -65,8 +68,8 @@ BatchNormSums Sums(const BatchNormProblem& problem, const void* x, const void* d
   return sums;
 }
 
-void InputGradient(const BatchNormProblem& problem, const void* x, const void* dy, const BatchNormAffine& affine,
-                   const BatchNormInputGradient& coefficients, void* dx) {
+void InputGradient(const BatchNormProblem& problem, const void* x, const void* dy,
+                   const BatchNormAffine& affine, const BatchNormInputGradient& coefficients, void* dx) {
   VisitFloat(problem.dtype, [&](auto type) {
     using T = decltype(type);
     using A = Arithmetic<T>;

@@ -1,8 +1,9 @@
 // Vector code: one pass over memory for each loop.
 //
-// x [rows, C] is taken as [rows / k, k * C], where k * C is a multiple of 16 and so a whole number of vectors for any C;
-// the rows that are left over are the beginning of one more such wide row. Each of the k * C columns is summed on its
-// own, row by row, so the sums depend neither on the vector length nor on the threads.
+// x [rows, C] is taken as [rows / k, k * C], where k * C is a multiple of 16 and so a whole number of vectors
+// for any C; the rows that are left over are the beginning of one more such wide row. Each of the k * C
+// columns is summed on its own, row by row, so the sums depend neither on the vector length nor on the
+// threads.
 #include "tensor/ops/batch_norm/batch_norm_implementations.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -30,12 +31,12 @@ namespace {
 
 // For each column: pivot, about its mean; sum and square, those of (x - pivot).
 //
-// The pivot is the mean of the first eighth of the rows. Those s of n rows alone contribute s * (pivot - mean)^2 or more
-// to n * variance, so (pivot - mean)^2 <= 8 variance, and taking n * (pivot - mean)^2 off the squares costs
-// at most some three bits, whatever the data.
+// The pivot is the mean of the first eighth of the rows. Those s of n rows alone contribute s * (pivot -
+// mean)^2 or more to n * variance, so (pivot - mean)^2 <= 8 variance, and taking n * (pivot - mean)^2 off the
+// squares costs at most some three bits, whatever the data.
 template <typename T>
-void Moments(const T* HWY_RESTRICT x, size_t rows, size_t columns, float* HWY_RESTRICT pivot, float* HWY_RESTRICT sum,
-             float* HWY_RESTRICT square) {
+void Moments(const T* HWY_RESTRICT x, size_t rows, size_t columns, float* HWY_RESTRICT pivot,
+             float* HWY_RESTRICT sum, float* HWY_RESTRICT square) {
   const FloatTag d;
   const size_t lanes = hn::Lanes(d);
   const size_t sample = (rows + 7) / 8;
@@ -58,7 +59,8 @@ void Moments(const T* HWY_RESTRICT x, size_t rows, size_t columns, float* HWY_RE
       const auto e = hn::Sub(LoadFloats(d, x0 + 2 * columns + c), p);
       const auto f = hn::Sub(LoadFloats(d, x0 + 3 * columns + c), p);
       const auto sums = hn::Add(hn::Add(a, b), hn::Add(e, f));
-      const auto squares = hn::Add(hn::Add(hn::Mul(a, a), hn::Mul(b, b)), hn::Add(hn::Mul(e, e), hn::Mul(f, f)));
+      const auto squares =
+          hn::Add(hn::Add(hn::Mul(a, a), hn::Mul(b, b)), hn::Add(hn::Mul(e, e), hn::Mul(f, f)));
       hn::StoreU(hn::Add(hn::LoadU(d, sum + c), sums), d, sum + c);
       hn::StoreU(hn::Add(hn::LoadU(d, square + c), squares), d, square + c);
     }
@@ -79,7 +81,8 @@ HWY_INLINE hn::Vec<D> Normalised(D d, hn::Vec<D> centred, const BatchNormColumns
 
 // n consecutive columns, of one row.
 template <bool kRelu, typename T>
-HWY_INLINE void NormaliseRow(const T* HWY_RESTRICT x, size_t n, const BatchNormColumns& columns, T* HWY_RESTRICT y) {
+HWY_INLINE void NormaliseRow(const T* HWY_RESTRICT x, size_t n, const BatchNormColumns& columns,
+                             T* HWY_RESTRICT y) {
   ForVectors(n, [&](auto d, size_t c) HWY_ATTR {
     auto value = Normalised(d, hn::Sub(LoadFloats(d, x + c), hn::LoadU(d, columns.mean + c)), columns, c);
     // Not Max, which may turn NaN into 0.
@@ -90,8 +93,8 @@ HWY_INLINE void NormaliseRow(const T* HWY_RESTRICT x, size_t n, const BatchNormC
 
 // dy, made zero where the ReLU was.
 template <bool kRelu, class D, typename T>
-HWY_INLINE hn::Vec<D> Passed(D d, hn::Vec<D> centred, const T* HWY_RESTRICT dy, const BatchNormColumns& columns,
-                             size_t c) {
+HWY_INLINE hn::Vec<D> Passed(D d, hn::Vec<D> centred, const T* HWY_RESTRICT dy,
+                             const BatchNormColumns& columns, size_t c) {
   const auto g = LoadFloats(d, dy);
   if (!kRelu) return g;
   return hn::IfThenZeroElse(hn::Le(Normalised(d, centred, columns, c), hn::Zero(d)), g);
@@ -99,8 +102,8 @@ HWY_INLINE hn::Vec<D> Passed(D d, hn::Vec<D> centred, const T* HWY_RESTRICT dy, 
 
 // For each column: the sums of dy and of dy * (x - mean).
 template <bool kRelu, typename T>
-void Sums(const T* HWY_RESTRICT x, const T* HWY_RESTRICT dy, size_t rows, size_t width, const BatchNormColumns& columns,
-          float* HWY_RESTRICT sum, float* HWY_RESTRICT product) {
+void Sums(const T* HWY_RESTRICT x, const T* HWY_RESTRICT dy, size_t rows, size_t width,
+          const BatchNormColumns& columns, float* HWY_RESTRICT sum, float* HWY_RESTRICT product) {
   const FloatTag d;
   const size_t lanes = hn::Lanes(d);
   for (size_t c = 0; c < width; c += lanes) {
@@ -144,15 +147,16 @@ HWY_INLINE void InputGradientRow(const T* HWY_RESTRICT x, const T* HWY_RESTRICT 
   });
 }
 
-void MomentsOf(DType dtype, const void* x, size_t rows, size_t width, float* pivot, float* sum, float* square) {
+void MomentsOf(DType dtype, const void* x, size_t rows, size_t width, float* pivot, float* sum,
+               float* square) {
   VisitStorage(dtype, [=](auto type) HWY_ATTR {
     Moments(static_cast<const decltype(type)*>(x), rows, width, pivot, sum, square);
   });
 }
 
 // n elements from the beginning of a row of `width` on.
-void NormaliseOf(DType dtype, bool relu, const void* x, size_t n, size_t width, const BatchNormColumns& columns,
-                 void* y) {
+void NormaliseOf(DType dtype, bool relu, const void* x, size_t n, size_t width,
+                 const BatchNormColumns& columns, void* y) {
   VisitStorage(dtype, [=, &columns](auto type) HWY_ATTR {
     using T = decltype(type);
     const T* px = static_cast<const T*>(x);
@@ -227,7 +231,8 @@ struct Cut {
     width = k * channels;
     rows = p.rows / k;
     rest = p.rows % k * channels;
-    block = std::max<size_t>(64, (1 << 14) / width);  // some 64 KiB of float, which the second-level cache holds
+    block =
+        std::max<size_t>(64, (1 << 14) / width);  // some 64 KiB of float, which the second-level cache holds
     blocks = (rows + block - 1) / block;
   }
 
@@ -244,7 +249,9 @@ std::vector<float> Widen(const Cut& cut, const std::vector<double>& values) {
 const void* At(const BatchNormProblem& p, const void* data, size_t i) {
   return static_cast<const char*>(data) + i * SizeOf(p.dtype);
 }
-void* At(const BatchNormProblem& p, void* data, size_t i) { return static_cast<char*>(data) + i * SizeOf(p.dtype); }
+void* At(const BatchNormProblem& p, void* data, size_t i) {
+  return static_cast<char*>(data) + i * SizeOf(p.dtype);
+}
 
 // The `rest`, as a row of float.
 std::vector<float> RestOf(const BatchNormProblem& p, const Cut& cut, const void* data) {
@@ -261,13 +268,16 @@ BatchNormMoments SimdMoments(const BatchNormProblem& p, const void* x) {
   const size_t width = cut.width, channels = cut.channels;
   std::vector<float> pivot(cut.blocks * width), sum(cut.blocks * width), square(cut.blocks * width);
   ParallelForBlocks(cut.rows, cut.block, [&](size_t b, size_t begin, size_t end) {
-    HWY_DYNAMIC_DISPATCH(MomentsOf)(p.dtype, At(p, x, begin * width), end - begin, width, &pivot[b * width],
-                                    &sum[b * width], &square[b * width]);
+    HWY_DYNAMIC_DISPATCH(MomentsOf)
+    (p.dtype, At(p, x, begin * width), end - begin, width, &pivot[b * width], &sum[b * width],
+     &square[b * width]);
   });
   const std::vector<float> rest = RestOf(p, cut, x);
 
-  // n * mean = sum of pivot * n_b + sum_b;  n * variance = sum of square_b - sum_b^2 / n_b + n_b * (mean_b - mean)^2.
-  BatchNormMoments moments = {.mean = std::vector<double>(channels), .variance = std::vector<double>(channels)};
+  // n * mean = sum of pivot * n_b + sum_b;  n * variance = sum of square_b - sum_b^2 / n_b + n_b * (mean_b -
+  // mean)^2.
+  BatchNormMoments moments = {.mean = std::vector<double>(channels),
+                              .variance = std::vector<double>(channels)};
   const auto each_column = [&](auto&& add) {
     for (size_t b = 0; b < cut.blocks; ++b) {
       const double n = static_cast<double>(std::min(cut.rows, (b + 1) * cut.block) - b * cut.block);
@@ -291,17 +301,22 @@ BatchNormMoments SimdMoments(const BatchNormProblem& p, const void* x) {
   return moments;
 }
 
-BatchNormSums SimdSums(const BatchNormProblem& p, const void* x, const void* dy, const BatchNormAffine& affine) {
+BatchNormSums SimdSums(const BatchNormProblem& p, const void* x, const void* dy,
+                       const BatchNormAffine& affine) {
   const Cut cut(p);
   const size_t width = cut.width, channels = cut.channels;
   const std::vector<float> mean = Widen(cut, affine.mean), scale = Widen(cut, affine.scale),
                            shift = Widen(cut, affine.shift);
-  const BatchNormColumns columns = {
-      .mean = mean.data(), .scale = scale.data(), .shift = shift.data(), .mean_dy = nullptr, .slope = nullptr};
+  const BatchNormColumns columns = {.mean = mean.data(),
+                                    .scale = scale.data(),
+                                    .shift = shift.data(),
+                                    .mean_dy = nullptr,
+                                    .slope = nullptr};
   std::vector<float> sum(cut.blocks * width), product(cut.blocks * width);
   ParallelForBlocks(cut.rows, cut.block, [&](size_t b, size_t begin, size_t end) {
-    HWY_DYNAMIC_DISPATCH(SumsOf)(p.dtype, p.relu, At(p, x, begin * width), At(p, dy, begin * width), end - begin, width,
-                                 columns, &sum[b * width], &product[b * width]);
+    HWY_DYNAMIC_DISPATCH(SumsOf)
+    (p.dtype, p.relu, At(p, x, begin * width), At(p, dy, begin * width), end - begin, width, columns,
+     &sum[b * width], &product[b * width]);
   });
 
   BatchNormSums sums = {.dy = std::vector<double>(channels), .dy_x = std::vector<double>(channels)};
@@ -321,8 +336,8 @@ BatchNormSums SimdSums(const BatchNormProblem& p, const void* x, const void* dy,
   return sums;
 }
 
-// Calls body(begin, end) for ranges of elements that begin where a wide row does. Each thread goes from the end to the
-// beginning: what the pass before read last is still in the cache.
+// Calls body(begin, end) for ranges of elements that begin where a wide row does. Each thread goes from the
+// end to the beginning: what the pass before read last is still in the cache.
 void ForRows(const BatchNormProblem& p, const Cut& cut, absl::FunctionRef<void(size_t, size_t)> body) {
   const size_t grain = std::max<size_t>(1, (1 << 14) / cut.width) * cut.width;
   ParallelFor(p.rows * p.channels, grain, [&](size_t begin, size_t end) {
@@ -338,16 +353,19 @@ void SimdNormalise(const BatchNormProblem& p, const void* x, const BatchNormAffi
   const Cut cut(p);
   const std::vector<float> mean = Widen(cut, affine.mean), scale = Widen(cut, affine.scale),
                            shift = Widen(cut, affine.shift);
-  const BatchNormColumns columns = {
-      .mean = mean.data(), .scale = scale.data(), .shift = shift.data(), .mean_dy = nullptr, .slope = nullptr};
+  const BatchNormColumns columns = {.mean = mean.data(),
+                                    .scale = scale.data(),
+                                    .shift = shift.data(),
+                                    .mean_dy = nullptr,
+                                    .slope = nullptr};
   ForRows(p, cut, [&](size_t begin, size_t end) {
-    HWY_DYNAMIC_DISPATCH(NormaliseOf)(p.dtype, p.relu, At(p, x, begin), end - begin, cut.width, columns,
-                                      At(p, y, begin));
+    HWY_DYNAMIC_DISPATCH(NormaliseOf)
+    (p.dtype, p.relu, At(p, x, begin), end - begin, cut.width, columns, At(p, y, begin));
   });
 }
 
-void SimdInputGradient(const BatchNormProblem& p, const void* x, const void* dy, const BatchNormAffine& affine,
-                       const BatchNormInputGradient& coefficients, void* dx) {
+void SimdInputGradient(const BatchNormProblem& p, const void* x, const void* dy,
+                       const BatchNormAffine& affine, const BatchNormInputGradient& coefficients, void* dx) {
   const Cut cut(p);
   const std::vector<float> mean = Widen(cut, affine.mean), scale = Widen(cut, affine.scale),
                            shift = Widen(cut, affine.shift), mean_dy = Widen(cut, coefficients.mean_dy),
@@ -358,8 +376,8 @@ void SimdInputGradient(const BatchNormProblem& p, const void* x, const void* dy,
                                     .mean_dy = mean_dy.data(),
                                     .slope = slope.data()};
   ForRows(p, cut, [&](size_t begin, size_t end) {
-    HWY_DYNAMIC_DISPATCH(InputGradientOf)(p.dtype, p.relu, At(p, x, begin), At(p, dy, begin), end - begin, cut.width,
-                                          columns, At(p, dx, begin));
+    HWY_DYNAMIC_DISPATCH(InputGradientOf)
+    (p.dtype, p.relu, At(p, x, begin), At(p, dy, begin), end - begin, cut.width, columns, At(p, dx, begin));
   });
 }
 

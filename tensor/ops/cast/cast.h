@@ -6,8 +6,8 @@
 
 namespace halftone::ops {
 
-// Rounds once, to nearest even; what is too large becomes infinity. Where x is of dtype `to` already, the result is
-// x itself (the same elements), not a copy.
+// Rounds once, to nearest even; what is too large becomes infinity. Where x is of dtype `to` already, the
+// result is x itself (the same elements), not a copy.
 Tensor Cast(const Tensor& x, DType to);
 
 }  // namespace halftone::ops

@@ -18,7 +18,8 @@ TEST(CastTest, EveryPairRoundsOnce) {
       for (const int64_t n : {0, 1, 67, 40001}) {
         const Tensor x = RandomTensor(device, from, {n}, 1);
         ForEachThreadCount([&](int) {
-          EXPECT_TRUE(SameBits(Cast(x, to), FromDoubles(device, to, {n}, ToDoubles(x)))) << NameOf(from) << NameOf(to);
+          EXPECT_TRUE(SameBits(Cast(x, to), FromDoubles(device, to, {n}, ToDoubles(x))))
+              << NameOf(from) << NameOf(to);
         });
       }
     }

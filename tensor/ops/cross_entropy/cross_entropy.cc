@@ -23,14 +23,16 @@ Problem Check(const Tensor& logits, const Tensor& labels) {
   const int64_t rows = logits.shape()[0], classes = logits.shape()[1];
   HALFTONE_CHECK(classes >= 1 && labels.shape() == Shape{rows});
   for (const int64_t label : labels.span<int64_t>()) HALFTONE_CHECK(label >= 0 && label < classes);
-  return {.rows = rows, .classes = classes, .grain = static_cast<size_t>(std::max<int64_t>(1, 4096 / classes))};
+  return {
+      .rows = rows, .classes = classes, .grain = static_cast<size_t>(std::max<int64_t>(1, 4096 / classes))};
 }
 
 DType LossDType(const Tensor& logits) { return logits.dtype() == DType::kF64 ? DType::kF64 : DType::kF32; }
 
 }  // namespace
 
-CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options) {
+CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& labels,
+                                       const CrossEntropyOptions& options) {
   const Problem problem = Check(logits, labels);
   const int64_t classes = problem.classes;
   const bool each = options.reduction == Reduction::kNone;
@@ -81,8 +83,8 @@ CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& label
   return result;
 }
 
-Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp, double seed,
-                            const CrossEntropyOptions& options) {
+Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp,
+                            double seed, const CrossEntropyOptions& options) {
   const Problem problem = Check(logits, labels);
   HALFTONE_CHECK((log_sum_exp.shape() == Shape{problem.rows, 2}));
   const int64_t classes = problem.classes;

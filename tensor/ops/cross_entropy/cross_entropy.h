@@ -1,6 +1,7 @@
 // Softmax and cross-entropy in one: for logits z [B, C] and the label of each row,
 //
-//   loss = -sum_c target_c * log softmax(z)_c,   target = (1 - s) * onehot(label) + s / C,   s = label_smoothing.
+//   loss = -sum_c target_c * log softmax(z)_c,   target = (1 - s) * onehot(label) + s / C,   s =
+//   label_smoothing.
 //
 // Label smoothing: Szegedy et al.: "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
 //
@@ -16,25 +17,28 @@
 namespace halftone::ops {
 
 struct CrossEntropyOptions {
-  double label_smoothing = 0;  // in [0, 1]
+  double label_smoothing = 0;              // in [0, 1]
   Reduction reduction = Reduction::kMean;  // kMean: over the rows
 };
 
 struct CrossEntropyResult {
-  Tensor loss;         // f32 (f64 for f64 logits): [], or [B] for Reduction::kNone
-  // For CrossEntropyBackward: of each row the maximum m and log(sum exp(z - m)), [B, 2]. Their sum would lose the
-  // second where the first is large.
+  Tensor loss;  // f32 (f64 for f64 logits): [], or [B] for Reduction::kNone
+  // For CrossEntropyBackward: of each row the maximum m and log(sum exp(z - m)), [B, 2]. Their sum would lose
+  // the second where the first is large.
   Tensor log_sum_exp;
 };
 
-CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options);
+CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& labels,
+                                       const CrossEntropyOptions& options);
 
-// The gradient of seed * loss, in the logits' dtype: seed * (softmax - target), divided by B for kMean. The scale of
-// mixed-precision training comes in here as the seed, so the loss itself is never scaled and cannot overflow.
-Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp, double seed,
-                            const CrossEntropyOptions& options);
+// The gradient of seed * loss, in the logits' dtype: seed * (softmax - target), divided by B for kMean. The
+// scale of mixed-precision training comes in here as the seed, so the loss itself is never scaled and cannot
+// overflow.
+Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp,
+                            double seed, const CrossEntropyOptions& options);
 
-// Rows whose largest logit is the label's; of equal ones the first counts as largest. A row with a NaN is wrong.
+// Rows whose largest logit is the label's; of equal ones the first counts as largest. A row with a NaN is
+// wrong.
 int64_t CountCorrect(const Tensor& logits, const Tensor& labels);
 
 }  // namespace halftone::ops

@@ -1,5 +1,6 @@
 #include "tensor/ops/cross_entropy/cross_entropy.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <vector>
@@ -23,8 +24,10 @@ double LossOf(const Tensor& logits, const Tensor& labels, const CrossEntropyOpti
   return ToDoubles(loss)[0];
 }
 
-Tensor GradientOf(const Tensor& logits, const Tensor& labels, double seed, const CrossEntropyOptions& options = {}) {
-  return CrossEntropyBackward(logits, labels, CrossEntropyForward(logits, labels, options).log_sum_exp, seed, options);
+Tensor GradientOf(const Tensor& logits, const Tensor& labels, double seed,
+                  const CrossEntropyOptions& options = {}) {
+  return CrossEntropyBackward(logits, labels, CrossEntropyForward(logits, labels, options).log_sum_exp, seed,
+                              options);
 }
 
 // Element by element, relative to max(1, magnitude).
@@ -57,7 +60,8 @@ TEST(CrossEntropyTest, GoldensOfPyTorch) {
     const Tensor labels = Labels(device, golden["target"].get<std::vector<int64_t>>());
     const int64_t rows = labels.elements();
     for (const auto& [dtype, tolerance] : {std::pair{DType::kF64, 1e-12}, {DType::kF32, 1e-5}}) {
-      const Tensor logits = FromDoubles(device, dtype, {rows, static_cast<int64_t>(input.size()) / rows}, input);
+      const Tensor logits =
+          FromDoubles(device, dtype, {rows, static_cast<int64_t>(input.size()) / rows}, input);
       ExpectNear(ToDoubles(CrossEntropyForward(logits, labels, options).loss), value, tolerance);
       ExpectNear(ToDoubles(GradientOf(logits, labels, 1, options)), gradient, tolerance);
     }
@@ -68,7 +72,8 @@ TEST(CrossEntropyTest, GoldensOfPyTorch) {
 
 TEST(CrossEntropyTest, GradientIsThatOfFiniteDifferences) {
   Device device;
-  const Tensor logits = RandomTensor(device, DType::kF64, {5, 7}, 1), labels = Labels(device, {0, 6, 3, 3, 1});
+  const Tensor logits = RandomTensor(device, DType::kF64, {5, 7}, 1),
+               labels = Labels(device, {0, 6, 3, 3, 1});
   for (const double smoothing : {0.0, 0.2}) {
     for (const Reduction reduction : {Reduction::kMean, Reduction::kSum, Reduction::kNone}) {
       const CrossEntropyOptions options = {.label_smoothing = smoothing, .reduction = reduction};
@@ -108,7 +113,8 @@ TEST(CrossEntropyTest, SixteenBitLogitsAreComputedInFloat) {
 
 TEST(CrossEntropyTest, SameBitsForAnyNumberOfThreads) {
   Device device;
-  const Tensor logits = RandomTensor(device, DType::kF32, {1000, 100}, 1), labels = Labels(device, std::vector<int64_t>(1000, 42));
+  const Tensor logits = RandomTensor(device, DType::kF32, {1000, 100}, 1),
+               labels = Labels(device, std::vector<int64_t>(1000, 42));
   const double loss = LossOf(logits, labels);
   const Tensor gradient = GradientOf(logits, labels, 1);
   ForEachThreadCount([&](int) {
@@ -120,8 +126,7 @@ TEST(CrossEntropyTest, SameBitsForAnyNumberOfThreads) {
 TEST(CrossEntropyTest, CountsCorrect) {
   Device device;
   for (const DType dtype : kFloatDTypes) {
-    const Tensor logits =
-        FromDoubles(device, dtype, {5, 2}, {1, 2, 2, 1, 3, 3, NAN, 1, 5, NAN});
+    const Tensor logits = FromDoubles(device, dtype, {5, 2}, {1, 2, 2, 1, 3, 3, NAN, 1, 5, NAN});
     EXPECT_EQ(CountCorrect(logits, Labels(device, {1, 0, 0, 1, 0})), 3);
     EXPECT_EQ(CountCorrect(logits, Labels(device, {0, 1, 1, 0, 1})), 0);
   }

@@ -1,5 +1,6 @@
 #include "tensor/ops/dropout/dropout.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -22,7 +23,8 @@ TEST(DropoutTest, MaskIsAFunctionOfTheIndexAlone) {
     const double kept = ToDoubles(FromDoubles(device, dtype, {1}, {static_cast<float>(1 / (1 - p))}))[0];
     const std::vector<double> values = ToDoubles(y);
     for (size_t i = 0; i < values.size(); ++i) {
-      ASSERT_NEAR(values[i], kRng.Uniform(i) < static_cast<float>(p) ? 0 : kept, 1e-7) << NameOf(dtype) << " " << i;
+      ASSERT_NEAR(values[i], kRng.Uniform(i) < static_cast<float>(p) ? 0 : kept, 1e-7)
+          << NameOf(dtype) << " " << i;
     }
     ForEachThreadCount([&](int) { EXPECT_TRUE(SameBits(DropoutForward(x, p, kRng), y)); });
     EXPECT_TRUE(SameBits(DropoutBackward(x, p, kRng), y));
@@ -50,7 +52,8 @@ TEST(DropoutTest, NothingAndEverything) {
 
 TEST(DropoutTest, GradientIsThatOfFiniteDifferences) {
   Device device;
-  const Tensor x = RandomTensor(device, DType::kF64, {3, 7}, 1), weights = RandomTensor(device, DType::kF64, {3, 7}, 2);
+  const Tensor x = RandomTensor(device, DType::kF64, {3, 7}, 1),
+               weights = RandomTensor(device, DType::kF64, {3, 7}, 2);
   const auto loss = [&] { return WeightedSum(DropoutForward(x, 0.4, kRng), weights); };
   EXPECT_LT(Distance(DropoutBackward(weights, 0.4, kRng), NumericalGradient(loss, x)), 1e-8);
 }

@@ -31,9 +31,8 @@ void SimdScale(DType dtype, const void* a, double factor, void* y, size_t n) {
     const T* ta = static_cast<const T*>(a);
     T* ty = static_cast<T*>(y);
     const float f = static_cast<float>(factor);
-    ForVectors(n, [=](auto d, size_t i) HWY_ATTR {
-      StoreFloats(hn::Mul(LoadFloats(d, ta + i), hn::Set(d, f)), d, ty + i);
-    });
+    ForVectors(n, [=](auto d, size_t i)
+                      HWY_ATTR { StoreFloats(hn::Mul(LoadFloats(d, ta + i), hn::Set(d, f)), d, ty + i); });
   });
 }
 
@@ -78,13 +77,20 @@ void ReferenceScale(DType dtype, const void* a, double factor, void* y, size_t n
   VisitFloat(dtype, [=](auto type) {
     using T = decltype(type);
     using A = Arithmetic<T>;
-    for (size_t i = 0; i < n; ++i) static_cast<T*>(y)[i] = T(A(static_cast<const T*>(a)[i]) * static_cast<A>(factor));
+    for (size_t i = 0; i < n; ++i)
+      static_cast<T*>(y)[i] = T(A(static_cast<const T*>(a)[i]) * static_cast<A>(factor));
   });
 }
 
 constexpr ElementwiseImplementation kImplementations[] = {
-    {.name = "simd", .supports = [](DType t) { return t != DType::kF64; }, .add = DispatchAdd, .scale = DispatchScale},
-    {.name = "reference", .supports = [](DType) { return true; }, .add = ReferenceAdd, .scale = ReferenceScale},
+    {.name = "simd",
+     .supports = [](DType t) { return t != DType::kF64; },
+     .add = DispatchAdd,
+     .scale = DispatchScale},
+    {.name = "reference",
+     .supports = [](DType) { return true; },
+     .add = ReferenceAdd,
+     .scale = ReferenceScale},
 };
 
 const ElementwiseImplementation& Choose(DType dtype) {

@@ -1,4 +1,5 @@
-// Sums and multiples of tensors of any float dtype: float arithmetic (double for f64), one rounding at the store.
+// Sums and multiples of tensors of any float dtype: float arithmetic (double for f64), one rounding at the
+// store.
 #ifndef HALFTONE_TENSOR_OPS_ELEMENTWISE_ELEMENTWISE_H_
 #define HALFTONE_TENSOR_OPS_ELEMENTWISE_ELEMENTWISE_H_
 

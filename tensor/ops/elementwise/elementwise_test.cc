@@ -1,5 +1,6 @@
 #include "tensor/ops/elementwise/elementwise.h"
 
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -34,8 +35,10 @@ TEST(ElementwiseTest, EveryRowHasTheBitsOfTheReference) {
         for (const ElementwiseImplementation& row : ElementwiseImplementations()) {
           if (!row.supports(dtype)) continue;
           const auto actual = run(row);
-          EXPECT_TRUE(SameBits(actual.first, expected.first)) << row.name << hwy::TargetName(target) << NameOf(dtype);
-          EXPECT_TRUE(SameBits(actual.second, expected.second)) << row.name << hwy::TargetName(target) << NameOf(dtype);
+          EXPECT_TRUE(SameBits(actual.first, expected.first))
+              << row.name << hwy::TargetName(target) << NameOf(dtype);
+          EXPECT_TRUE(SameBits(actual.second, expected.second))
+              << row.name << hwy::TargetName(target) << NameOf(dtype);
         }
       }
     }
@@ -56,7 +59,8 @@ TEST(ElementwiseTest, AddsAndScales) {
 
 TEST(ElementwiseTest, SameBitsForAnyNumberOfThreads) {
   Device device;
-  const Tensor a = RandomTensor(device, DType::kF16, {100003}, 1), b = RandomTensor(device, DType::kF16, {100003}, 2);
+  const Tensor a = RandomTensor(device, DType::kF16, {100003}, 1),
+               b = RandomTensor(device, DType::kF16, {100003}, 2);
   const Tensor sum = Add(a, b), scaled = Scale(a, 0.7);
   ForEachThreadCount([&](int) {
     EXPECT_TRUE(SameBits(Add(a, b), sum));

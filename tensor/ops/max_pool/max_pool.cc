@@ -47,7 +47,8 @@ MaxPoolResult MaxPoolForward(const Tensor& x, const MaxPoolOptions& options) {
   return result;
 }
 
-Tensor MaxPoolBackward(const Tensor& dy, const Tensor& index, const Shape& x_shape, const MaxPoolOptions& options) {
+Tensor MaxPoolBackward(const Tensor& dy, const Tensor& index, const Shape& x_shape,
+                       const MaxPoolOptions& options) {
   const MaxPoolProblem problem = Problem(dy.dtype(), x_shape, options);
   HALFTONE_CHECK((dy.shape() == Shape{problem.n, problem.out_h, problem.out_w, problem.c}));
   HALFTONE_CHECK(index.shape() == dy.shape());

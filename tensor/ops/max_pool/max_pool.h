@@ -9,9 +9,10 @@
 namespace halftone::ops {
 
 struct MaxPoolOptions {
-  int64_t window = 2;   // rows and columns of a window, in [1, 16]
-  int64_t stride = 2;   // from one window to the next, at least 1
-  int64_t padding = 0;  // rows and columns outside that a window may cover, in [0, window / 2]; they never win
+  int64_t window = 2;  // rows and columns of a window, in [1, 16]
+  int64_t stride = 2;  // from one window to the next, at least 1
+  int64_t padding =
+      0;  // rows and columns outside that a window may cover, in [0, window / 2]; they never win
 };
 
 struct MaxPoolResult {
@@ -19,12 +20,14 @@ struct MaxPoolResult {
   Tensor index;  // u8, y's shape: where in its window the maximum was, row * window + column
 };
 
-// Of equal maxima the first in row-major order wins (-0 equals 0). A NaN wins over every number, the last NaN over
-// the others, as in PyTorch.
+// Of equal maxima the first in row-major order wins (-0 equals 0). A NaN wins over every number, the last NaN
+// over the others, as in PyTorch.
 MaxPoolResult MaxPoolForward(const Tensor& x, const MaxPoolOptions& options);
 
-// Hands every gradient to the element that won; an element that won several windows gets their sum, rounded once.
-Tensor MaxPoolBackward(const Tensor& dy, const Tensor& index, const Shape& x_shape, const MaxPoolOptions& options);
+// Hands every gradient to the element that won; an element that won several windows gets their sum, rounded
+// once.
+Tensor MaxPoolBackward(const Tensor& dy, const Tensor& index, const Shape& x_shape,
+                       const MaxPoolOptions& options);
 
 }  // namespace halftone::ops
 

@@ -1,7 +1,7 @@
 // Vector code over the channels.
 //
-// Values are compared by their codes as signed integers, which needs no conversion from half and bfloat16 and moves
-// twice as many of them at a time as of float.
+// Values are compared by their codes as signed integers, which needs no conversion from half and bfloat16 and
+// moves twice as many of them at a time as of float.
 #include "tensor/ops/max_pool/max_pool_implementations.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -17,7 +17,8 @@ namespace {
 
 // T: the signed integer as wide as an element.
 //
-// Integers that are ordered as the floats are whose codes these are, -0 and 0 equal, with all NaNs the largest integer.
+// Integers that are ordered as the floats are whose codes these are, -0 and 0 equal, with all NaNs the
+// largest integer.
 template <class D>
 HWY_INLINE hn::Vec<D> Order(D d, hn::Vec<D> code, hn::TFromD<D> infinity) {
   using T = hn::TFromD<D>;
@@ -30,8 +31,8 @@ HWY_INLINE hn::Vec<D> Order(D d, hn::Vec<D> code, hn::TFromD<D> infinity) {
 // Lanes(d) channels of one window: x points to its first element inside the image.
 template <class D, typename T = hn::TFromD<D>>
 HWY_INLINE void Maximum(D d, const T* HWY_RESTRICT x, int64_t rows, int64_t cols, int64_t row_stride,
-                        int64_t col_stride, int64_t first_index, int64_t window, T infinity, T* HWY_RESTRICT y,
-                        uint8_t* HWY_RESTRICT index) {
+                        int64_t col_stride, int64_t first_index, int64_t window, T infinity,
+                        T* HWY_RESTRICT y, uint8_t* HWY_RESTRICT index) {
   // A NaN's place in the order beats this even when a NaN is the best so far: the last NaN wins.
   const auto below_nan = hn::Set(d, static_cast<T>(hwy::LimitsMax<T>() - 1));
   auto best = hn::LoadU(d, x);
@@ -44,7 +45,8 @@ HWY_INLINE void Maximum(D d, const T* HWY_RESTRICT x, int64_t rows, int64_t cols
       const auto better = hn::Gt(order, best_order);
       best = hn::IfThenElse(better, code, best);
       best_order = hn::Min(hn::Max(order, best_order), below_nan);
-      best_index = hn::IfThenElse(better, hn::Set(d, static_cast<T>(first_index + r * window + c)), best_index);
+      best_index =
+          hn::IfThenElse(better, hn::Set(d, static_cast<T>(first_index + r * window + c)), best_index);
     }
   }
   hn::StoreU(best, d, y);
@@ -66,10 +68,12 @@ void ForwardRow(const MaxPoolProblem& p, int64_t n, int64_t oh, const T* HWY_RES
     const int64_t to = ((n * p.out_h + oh) * p.out_w + ow) * p.c;
     int64_t c = 0;
     for (; c + lanes <= p.c; c += lanes) {
-      Maximum(d, from + c, rows, cols, p.w * p.c, p.c, first_index, p.window, infinity, y + to + c, index + to + c);
+      Maximum(d, from + c, rows, cols, p.w * p.c, p.c, first_index, p.window, infinity, y + to + c,
+              index + to + c);
     }
     for (; c < p.c; ++c) {
-      Maximum(d1, from + c, rows, cols, p.w * p.c, p.c, first_index, p.window, infinity, y + to + c, index + to + c);
+      Maximum(d1, from + c, rows, cols, p.w * p.c, p.c, first_index, p.window, infinity, y + to + c,
+              index + to + c);
     }
   }
 }
@@ -109,7 +113,9 @@ void GatherRow(const MaxPoolProblem& p, int64_t n, int64_t h, const T* HWY_RESTR
   const auto first = [&](int64_t i) {
     return std::max<int64_t>(0, (i + p.padding - p.window + p.stride) / p.stride);
   };
-  const auto last = [&](int64_t i, int64_t outputs) { return std::min(outputs - 1, (i + p.padding) / p.stride); };
+  const auto last = [&](int64_t i, int64_t outputs) {
+    return std::min(outputs - 1, (i + p.padding) / p.stride);
+  };
   for (int64_t w = 0; w < p.w; ++w) {
     ForVectors(p.c, [&](auto d, size_t c) HWY_ATTR {
       const hn::Rebind<int32_t, decltype(d)> di;
@@ -133,14 +139,16 @@ void GatherRow(const MaxPoolProblem& p, int64_t n, int64_t h, const T* HWY_RESTR
 void ForwardRowOf(const MaxPoolProblem& p, int64_t row, const void* x, void* y, uint8_t* index) {
   const int64_t n = row / p.out_h, oh = row % p.out_h;
   if (p.dtype == DType::kF32) {
-    ForwardRow<int32_t>(p, n, oh, static_cast<const int32_t*>(x), 0x7f800000, static_cast<int32_t*>(y), index);
+    ForwardRow<int32_t>(p, n, oh, static_cast<const int32_t*>(x), 0x7f800000, static_cast<int32_t*>(y),
+                        index);
   } else {
     ForwardRow<int16_t>(p, n, oh, static_cast<const int16_t*>(x), p.dtype == DType::kF16 ? 0x7c00 : 0x7f80,
                         static_cast<int16_t*>(y), index);
   }
 }
 
-void DisjointBackwardRowOf(const MaxPoolProblem& p, int64_t row, const void* dy, const uint8_t* index, void* dx) {
+void DisjointBackwardRowOf(const MaxPoolProblem& p, int64_t row, const void* dy, const uint8_t* index,
+                           void* dx) {
   const int64_t n = row / p.out_h, oh = row % p.out_h;
   if (p.dtype == DType::kF32) {
     DisjointBackwardRow(p, n, oh, static_cast<const int32_t*>(dy), index, static_cast<int32_t*>(dx));
@@ -212,10 +220,11 @@ const MaxPoolImplementation kSimdDisjointMaxPool = {
     .forward = Forward,
     .backward = DisjointBackward};
 
-const MaxPoolImplementation kSimdMaxPool = {.name = "simd",
-                                            .supports = [](const MaxPoolProblem& p) { return p.dtype != DType::kF64; },
-                                            .forward = Forward,
-                                            .backward = GatherBackward};
+const MaxPoolImplementation kSimdMaxPool = {
+    .name = "simd",
+    .supports = [](const MaxPoolProblem& p) { return p.dtype != DType::kF64; },
+    .forward = Forward,
+    .backward = GatherBackward};
 
 }  // namespace halftone::ops
 #endif  // HWY_ONCE

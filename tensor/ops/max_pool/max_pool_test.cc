@@ -88,8 +88,9 @@ TEST(MaxPoolTest, EveryRowHasTheBitsOfTheReference) {
       for (const MaxPoolImplementation& row : MaxPoolImplementations()) {
         if (!row.supports(problem)) continue;
         ForEachTarget([&](int64_t target) {
-          SCOPED_TRACE(testing::Message() << row.name << " " << hwy::TargetName(target) << " " << NameOf(dtype) << " H "
-                                          << c.h << " W " << c.w << " C " << c.c << " window " << c.options.window);
+          SCOPED_TRACE(testing::Message()
+                       << row.name << " " << hwy::TargetName(target) << " " << NameOf(dtype) << " H " << c.h
+                       << " W " << c.w << " C " << c.c << " window " << c.options.window);
           const Outcome actual = OutcomeOf(device, row, problem);
           EXPECT_TRUE(SameBits(actual.y, expected.y));
           EXPECT_TRUE(SameBits(actual.index, expected.index));
@@ -104,7 +105,8 @@ TEST(MaxPoolTest, EveryRowHasTheBitsOfTheReference) {
 TEST(MaxPoolTest, SameBitsForAnyNumberOfThreads) {
   Device device;
   for (const MaxPoolOptions& options : {MaxPoolOptions{}, {.window = 3, .stride = 2, .padding = 1}}) {
-    const MaxPoolProblem problem = Problem(DType::kF16, {.n = 5, .h = 33, .w = 17, .c = 67, .options = options});
+    const MaxPoolProblem problem =
+        Problem(DType::kF16, {.n = 5, .h = 33, .w = 17, .c = 67, .options = options});
     const Outcome expected = OutcomeOf(device, kReferenceMaxPool, problem);
     for (const MaxPoolImplementation& row : MaxPoolImplementations()) {
       if (!row.supports(problem)) continue;
@@ -164,7 +166,8 @@ TEST(MaxPoolTest, GoldenOfPyTorch) {
     return result;
   };
   const auto shape = [](const nlohmann::json& j) {
-    return Shape{int64_t(j.size()), int64_t(j[0][0].size()), int64_t(j[0][0][0].size()), int64_t(j[0].size())};
+    return Shape{int64_t(j.size()), int64_t(j[0][0].size()), int64_t(j[0][0][0].size()),
+                 int64_t(j[0].size())};
   };
   Device device;
   for (const auto& [dtype, tolerance] : {std::pair{DType::kF64, 1e-12}, {DType::kF32, 1e-4}}) {

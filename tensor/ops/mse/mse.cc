@@ -34,8 +34,9 @@ Tensor MseForward(const Tensor& prediction, const Tensor& target, Reduction redu
   Check(prediction, target);
   const size_t n = prediction.elements();
   const bool each = reduction == Reduction::kNone;
-  Tensor loss = Tensor::Empty(prediction.device(), prediction.dtype() == DType::kF64 ? DType::kF64 : DType::kF32,
-                              each ? prediction.shape() : Shape{});
+  Tensor loss =
+      Tensor::Empty(prediction.device(), prediction.dtype() == DType::kF64 ? DType::kF64 : DType::kF32,
+                    each ? prediction.shape() : Shape{});
   Visit(prediction, target, [&](const auto* p, const auto* t, auto arithmetic) {
     using A = decltype(arithmetic);
     A* to = loss.data<A>();
@@ -65,7 +66,8 @@ Tensor MseBackward(const Tensor& prediction, const Tensor& target, double seed, 
   Visit(prediction, target, [&](const auto* p, const auto* t, auto arithmetic) {
     using A = decltype(arithmetic);
     using P = std::decay_t<decltype(*p)>;
-    const A factor = static_cast<A>(2 * seed / (reduction == Reduction::kMean ? static_cast<double>(n) : 1.0));
+    const A factor =
+        static_cast<A>(2 * seed / (reduction == Reduction::kMean ? static_cast<double>(n) : 1.0));
     P* to = gradient.data<P>();
     ParallelFor(n, kBlock, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) to[i] = P(factor * (static_cast<A>(p[i]) - static_cast<A>(t[i])));

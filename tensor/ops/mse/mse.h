@@ -1,5 +1,5 @@
-// Squared error, (prediction - target)^2 for each element. The arithmetic is float, or double where the prediction is
-// f64.
+// Squared error, (prediction - target)^2 for each element. The arithmetic is float, or double where the
+// prediction is f64.
 #ifndef HALFTONE_TENSOR_OPS_MSE_MSE_H_
 #define HALFTONE_TENSOR_OPS_MSE_MSE_H_
 

@@ -36,7 +36,9 @@ TEST(MseTest, GoldensOfPyTorch) {
   for (const nlohmann::json& golden : nlohmann::json::parse(file)) {
     SCOPED_TRACE(golden["case"].get<std::string>());
     const std::string name = golden["hyper"]["reduction"];
-    const Reduction reduction = name == "mean" ? Reduction::kMean : name == "sum" ? Reduction::kSum : Reduction::kNone;
+    const Reduction reduction = name == "mean"  ? Reduction::kMean
+                                : name == "sum" ? Reduction::kSum
+                                                : Reduction::kNone;
     const int64_t n = static_cast<int64_t>(Flat(golden["input"]).size());
     for (const auto& [dtype, tolerance] : {std::pair{DType::kF64, 1e-12}, {DType::kF32, 1e-5}}) {
       const Tensor prediction = FromDoubles(device, dtype, {n}, Flat(golden["input"]));
@@ -51,14 +53,16 @@ TEST(MseTest, GoldensOfPyTorch) {
 
 TEST(MseTest, GradientIsThatOfFiniteDifferences) {
   Device device;
-  const Tensor prediction = RandomTensor(device, DType::kF64, {3, 4}, 1), target = RandomTensor(device, DType::kF64, {3, 4}, 2);
+  const Tensor prediction = RandomTensor(device, DType::kF64, {3, 4}, 1),
+               target = RandomTensor(device, DType::kF64, {3, 4}, 2);
   for (const Reduction reduction : {Reduction::kMean, Reduction::kSum, Reduction::kNone}) {
     const auto loss = [&] {
       double sum = 0;
       for (const double l : ToDoubles(MseForward(prediction, target, reduction))) sum += 5 * l;
       return sum;
     };
-    EXPECT_LT(Distance(MseBackward(prediction, target, 5, reduction), NumericalGradient(loss, prediction)), 1e-8);
+    EXPECT_LT(Distance(MseBackward(prediction, target, 5, reduction), NumericalGradient(loss, prediction)),
+              1e-8);
   }
 }
 
@@ -72,7 +76,8 @@ TEST(MseTest, HalfPredictionDoesNotOverflow) {
 
 TEST(MseTest, SameBitsForAnyNumberOfThreads) {
   Device device;
-  const Tensor prediction = RandomTensor(device, DType::kBF16, {100003}, 1), target = RandomTensor(device, DType::kF32, {100003}, 2);
+  const Tensor prediction = RandomTensor(device, DType::kBF16, {100003}, 1),
+               target = RandomTensor(device, DType::kF32, {100003}, 2);
   const Tensor loss = MseForward(prediction, target, Reduction::kMean);
   const Tensor gradient = MseBackward(prediction, target, 1, Reduction::kMean);
   ForEachThreadCount([&](int) {

@@ -1,5 +1,5 @@
-// Vectors of float over float, half and bfloat16 in memory, for the kernels of tensor/ops. Every result has the bits of
-// the value types' own conversions, on every instruction set.
+// Vectors of float over float, half and bfloat16 in memory, for the kernels of tensor/ops. Every result has
+// the bits of the value types' own conversions, on every instruction set.
 //
 // Included by kernels once per instruction set, inside no namespace.
 #include <cstddef>
@@ -16,8 +16,8 @@
 #define HALFTONE_TENSOR_OPS_SIMD_SIMD_FLOAT_INL_H_
 #endif
 
-// From AVX2 on, Highway's own binary16 conversions are the F16C instructions. Elsewhere Highway 1.0.3 truncates, and
-// turns infinities and NaNs into numbers.
+// From AVX2 on, Highway's own binary16 conversions are the F16C instructions. Elsewhere Highway 1.0.3
+// truncates, and turns infinities and NaNs into numbers.
 #undef HALFTONE_NATIVE_HALF
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2 && !defined(HWY_DISABLE_F16C)
 #define HALFTONE_NATIVE_HALF 1

@@ -1,0 +1,65 @@
+#include "models/model.h"
+
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "gtest/gtest.h"
+#include "nn/functional.h"
+
+namespace halftone::models {
+namespace {
+
+int64_t CountParameters(nn::Module& model) {
+  int64_t n = 0;
+  nn::ForEachParameter(model, [&](const std::string&, nn::Parameter& p) { n += p.shape().elements(); });
+  return n;
+}
+
+class ModelTableTest : public ::testing::TestWithParam<ModelRow> {};
+
+TEST_P(ModelTableTest, HasThePublishedNumberOfParameters) {
+  // At full width, with 10 and with 100 classes.
+  const std::map<std::string, std::pair<int64_t, int64_t>> published = {
+      {"mlp", {407050, 453220}},
+      {"cnn", {1557066, 1603236}},
+  };
+  const std::string name(GetParam().name);
+  ASSERT_TRUE(published.contains(name));
+  for (const auto& [classes, count] : {std::pair(10, published.at(name).first), std::pair(100, published.at(name).second)}) {
+    const auto model = MakeModel({.name = name, .num_classes = classes, .image = GetParam().image});
+    ASSERT_TRUE(model.ok()) << model.status();
+    EXPECT_EQ(CountParameters(**model), count);
+  }
+}
+
+TEST_P(ModelTableTest, GivesLogitsForAnyBatchAndNumberOfClasses) {
+  Device device;
+  const ImageShape& image = GetParam().image;
+  for (const auto& [batch, classes] : {std::pair(1, 3), std::pair(5, 10)}) {
+    const auto model = MakeModel(
+        {.name = std::string(GetParam().name), .width = 8, .num_classes = classes, .image = image});
+    ASSERT_TRUE(model.ok());
+    nn::Initialize(**model, device, Rng(1));
+    nn::Graph graph({.device = &device, .gradients = false});
+    const Tensor x = Tensor::Zeros(device, DType::kF32, {batch, image.height, image.width, image.channels});
+    EXPECT_TRUE((*model)->Forward(graph.Input(x)).shape() == Shape({batch, classes}));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ModelTableTest, ::testing::ValuesIn(Models().begin(), Models().end()),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(MakeModelTest, RefusesWithOneLineThatListsWhatIsValid) {
+  const auto message = [](const ModelOptions& options) { return std::string(MakeModel(options).status().message()); };
+  EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn");
+  EXPECT_NE(message({.name = "cnn", .activation = "rleu"}).find("unknown activation \"rleu\"; valid: relu"),
+            std::string::npos);
+  EXPECT_EQ(message({.name = "cnn", .width = -1}), "model width is -1; expected 1 to 65536, or 0 for 64");
+  EXPECT_EQ(message({.name = "cnn", .num_classes = 0}), "model num_classes is 0; expected 1 to 1048576");
+  EXPECT_EQ(message({.name = "mlp"}),
+            "model mlp takes images of 1 x 28 x 28, and these are 3 x 32 x 32; choose another model or data set");
+}
+
+}  // namespace
+}  // namespace halftone::models

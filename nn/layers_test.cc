@@ -1,0 +1,180 @@
+#include "nn/layers.h"
+
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "nn/functional.h"
+#include "testing/finite_difference.h"
+#include "testing/tensors.h"
+
+namespace halftone::nn {
+namespace {
+
+// Two layers and every functional op in one path, so that gradients also meet on their way.
+class Everything : public Module {
+ public:
+  Everything()
+      : conv_({.in = 3, .out = 4, .kernel = 3, .stride = 2, .padding = 1}), bn_({.channels = 4}),
+        grouped_({.in = 4, .out = 4, .kernel = 3, .padding = 1, .groups = 2, .bias = false}), fc_({.in = 4, .out = 5}) {}
+
+  Variable Forward(const Variable& x) override {
+    const Variable y = bn_.Forward(conv_(x), *ops::FindActivation("relu"));
+    const Variable z = MaxPool2d(y + grouped_(y), 2, 2);
+    return fc_(Dropout(Flatten(AdaptiveAvgPool2d(z, 1, 1)), 0.25, x.graph().rng().Stream(1)));
+  }
+  void Visit(Visitor& v) override {
+    v("conv", conv_), v("bn", bn_), v("grouped", grouped_), v("fc", fc_);
+  }
+
+ private:
+  Conv2d conv_;
+  BatchNorm2d bn_;
+  Conv2d grouped_;
+  Linear fc_;
+};
+
+struct Case {
+  const char* name;
+  Shape input;
+  std::function<std::unique_ptr<Module>()> make;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
+
+template <typename M, typename Options>
+std::function<std::unique_ptr<Module>()> Maker(Options options) {
+  return [options] { return std::make_unique<M>(options); };
+}
+
+std::vector<Case> Cases() {
+  return {
+      {"conv", {2, 5, 5, 3}, Maker<Conv2d>(Conv2dOptions{.in = 3, .out = 4, .padding = 1})},
+      {"conv_stride", {2, 7, 7, 2}, Maker<Conv2d>(Conv2dOptions{.in = 2, .out = 3, .stride = 2, .bias = false})},
+      {"depthwise", {1, 4, 4, 6}, Maker<Conv2d>(Conv2dOptions{.in = 6, .out = 6, .padding = 1, .groups = 6})},
+      {"linear", {3, 7}, Maker<Linear>(LinearOptions{.in = 7, .out = 4})},
+      {"linear_no_bias", {2, 2, 5}, Maker<Linear>(LinearOptions{.in = 5, .out = 3, .bias = false})},
+      {"batch_norm", {3, 2, 2, 5}, Maker<BatchNorm2d>(BatchNorm2dOptions{.channels = 5})},
+      {"dropout", {4, 9}, Maker<DropoutLayer>(0.4)},
+      {"everything", {3, 9, 9, 3}, [] { return std::make_unique<Everything>(); }},
+  };
+}
+
+class LayerTest : public ::testing::TestWithParam<Case> {
+ protected:
+  Device device_;
+};
+
+// Finite differences in float64, for the input and for every parameter.
+TEST_P(LayerTest, GradientsAreThoseOfFiniteDifferences) {
+  const std::unique_ptr<Module> module = GetParam().make();
+  Initialize(*module, device_, Rng(2));
+  ConvertTo(*module, DType::kF64);
+  const Tensor x = RandomTensor(device_, DType::kF64, GetParam().input, 3);
+  Tensor target;
+  const auto loss = [&](const Variable& in) {
+    const Variable y = module->Forward(in);
+    if (!target.defined()) target = RandomTensor(device_, DType::kF64, y.shape(), 4);
+    return MeanSquaredError(y, target);
+  };
+  const auto value = [&] {
+    Graph graph({.device = &device_, .training = true, .gradients = false});
+    return loss(graph.Input(x)).Item();
+  };
+  Graph graph({.device = &device_, .training = true});
+  const Variable in = graph.Input(x, /*requires_grad=*/true);
+  graph.Backward(loss(in));
+  // Truncation error step^2 and rounding error eps/step, both near 1e-10, with a margin.
+  EXPECT_LT(Distance(graph.Gradient(in), NumericalGradient(value, x)), 1e-8);
+  int parameters = 0;
+  ForEachParameter(*module, [&](const std::string& path, Parameter& p) {
+    EXPECT_LT(Distance(p.gradient(), NumericalGradient(value, p.mutable_master())), 1e-8) << path;
+    ++parameters;
+  });
+  EXPECT_EQ(parameters, static_cast<int>(Parameters(*module).size()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, LayerTest, ::testing::ValuesIn(Cases()),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(VisitorTest, PathsAreThoseOfTheStateDict) {
+  Device device;
+  Everything module;
+  Initialize(module, device, Rng(1));
+  std::vector<std::string> paths;
+  ForEachParameter(module, [&](const std::string& path, Parameter& p) {
+    paths.push_back(path);
+    EXPECT_EQ(p.path(), path);
+  });
+  EXPECT_EQ(paths, (std::vector<std::string>{"conv.weight", "conv.bias", "bn.weight", "bn.bias", "grouped.weight",
+                                             "fc.weight", "fc.bias"}));
+  paths.clear();
+  ForEachBuffer(module, [&](const std::string& path, Buffer&) { paths.push_back(path); });
+  EXPECT_EQ(paths, (std::vector<std::string>{"bn.running_mean", "bn.running_var", "bn.num_batches_tracked"}));
+}
+
+TEST(BatchNorm2dTest, ABatchThatIsNotFiniteLeavesTheRunningStatisticsAlone) {
+  Device device;
+  BatchNorm2d bn({.channels = 1});
+  Initialize(bn, device, Rng(1));
+  std::vector<float> running;
+  const auto forward = [&](float last) {
+    Graph graph({.device = &device, .training = true, .gradients = false});
+    bn(graph.Input(Tensor::From<float>(device, {3, 1}, {{1, 2, last}})));
+    running.clear();
+    ForEachBuffer(bn, [&](const std::string&, Buffer& b) {
+      running.push_back(b.value.dtype() == DType::kI64 ? b.value.data<int64_t>()[0] : b.value.data<float>()[0]);
+    });
+  };
+  forward(3);
+  const std::vector<float> after_one = running;
+  EXPECT_FLOAT_EQ(after_one[0], 0.1f * 2);       // momentum times the mean
+  EXPECT_FLOAT_EQ(after_one[1], 0.9f + 0.1f);    // the unbiased variance of 1, 2, 3 is 1
+  EXPECT_EQ(after_one[2], 1);
+  for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    forward(bad);
+    EXPECT_EQ(running, after_one);
+  }
+}
+
+TEST(DropoutLayerTest, MasksDifferByStepAndLayerAndVanishInEvaluation) {
+  Device device;
+  DropoutLayer dropout(0.5);
+  const Tensor ones = Tensor::From<float>(device, {64}, std::vector<float>(64, 1));
+  const auto run = [&](int step, bool training) {
+    Graph graph({.device = &device, .rng = Rng(1).AtStep(step), .training = training});
+    return ToDoubles(dropout(graph.Input(ones)).value());
+  };
+  EXPECT_EQ(run(0, true), run(0, true));
+  EXPECT_NE(run(0, true), run(1, true));
+  EXPECT_EQ(run(0, false), std::vector<double>(64, 1));
+}
+
+// Under a policy that lowers: products in 16 bits, weight gradients in float32.
+TEST(AutocastTest, LowersProductsAndKeepsFloat32Gradients) {
+  Device device;
+  for (const DType lower : {DType::kF16, DType::kBF16}) {
+    CastPolicy policy;
+    policy.lower = lower;
+    policy.classes.fill(CastClass::kAsIs);
+    policy.classes[static_cast<size_t>(Op::kLinear)] = CastClass::kLower;
+    policy.classes[static_cast<size_t>(Op::kMse)] = CastClass::kFloat32;
+    Linear fc({.in = 3, .out = 2});
+    Initialize(fc, device, Rng(1));
+    Graph graph({.device = &device, .policy = &policy, .training = true});
+    const Variable x = graph.Input(RandomTensor(device, DType::kF32, {4, 3}, 1), true);
+    const Variable y = fc(x);
+    EXPECT_EQ(y.dtype(), lower);
+    const Variable loss = MeanSquaredError(y, Tensor::Zeros(device, DType::kF32, {4, 2}));
+    EXPECT_EQ(loss.dtype(), DType::kF32);
+    graph.Backward(loss);
+    EXPECT_EQ(graph.Gradient(x).dtype(), DType::kF32);
+    ForEachParameter(fc, [](const std::string&, Parameter& p) { EXPECT_EQ(p.gradient().dtype(), DType::kF32); });
+  }
+}
+
+}  // namespace
+}  // namespace halftone::nn

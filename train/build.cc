@@ -1,0 +1,132 @@
+#include "train/build.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "models/model.h"
+#include "nn/optim/adam.h"
+#include "nn/optim/sgd.h"
+
+namespace halftone {
+namespace {
+
+double PeakLearningRate(const OptimizerConfig& config) {
+  if (config.has_adam()) return config.adam().learning_rate();
+  if (config.has_adamw()) return config.adamw().learning_rate();
+  return config.sgd().learning_rate();
+}
+
+Anneal AnnealOf(OneCycleConfig::Anneal anneal) {
+  return anneal == OneCycleConfig::COSINE ? Anneal::kCosine : Anneal::kLinear;
+}
+
+Decay DecayOf(LinearWarmupConfig::Decay decay) {
+  switch (decay) {
+    case LinearWarmupConfig::LINEAR:
+      return Decay::kLinear;
+    case LinearWarmupConfig::COSINE:
+      return Decay::kCosine;
+    case LinearWarmupConfig::CONSTANT:
+      break;
+  }
+  return Decay::kConstant;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const OptimizerConfig& config) {
+  if (config.has_adam()) {
+    const AdamConfig& c = config.adam();
+    return MakeAdam(
+        {.beta1 = c.beta1(), .beta2 = c.beta2(), .epsilon = c.epsilon(), .weight_decay = c.weight_decay()});
+  }
+  if (config.has_adamw()) {
+    const AdamWConfig& c = config.adamw();
+    return MakeAdamW(
+        {.beta1 = c.beta1(), .beta2 = c.beta2(), .epsilon = c.epsilon(), .weight_decay = c.weight_decay()});
+  }
+  const SgdConfig& c = config.sgd();
+  return MakeSgd({.momentum = c.momentum(),
+                  .dampening = c.dampening(),
+                  .weight_decay = c.weight_decay(),
+                  .nesterov = c.nesterov()});
+}
+
+absl::StatusOr<std::unique_ptr<Schedule>> MakeSchedule(const ScheduleConfig& config, const OptimizerConfig& optimizer,
+                                                       int64_t total_steps) {
+  const double peak = PeakLearningRate(optimizer);
+  switch (config.kind_case()) {
+    case ScheduleConfig::kStep:
+      return MakeStepSchedule({.step_size = config.step().step_size(), .gamma = config.step().gamma()}, peak,
+                              total_steps);
+    case ScheduleConfig::kMultiStep: {
+      const MultiStepConfig& c = config.multi_step();
+      const std::vector<int64_t> milestones(c.milestones().begin(), c.milestones().end());
+      return MakeMultiStepSchedule({.milestones = milestones, .gamma = c.gamma()}, peak, total_steps);
+    }
+    case ScheduleConfig::kCosine:
+      return MakeCosineSchedule({.final_fraction = config.cosine().final_fraction()}, peak, total_steps);
+    case ScheduleConfig::kOneCycle: {
+      const OneCycleConfig& c = config.one_cycle();
+      return MakeOneCycleSchedule({.warmup_fraction = c.warmup_fraction(),
+                                   .anneal = AnnealOf(c.anneal()),
+                                   .initial_divisor = c.initial_divisor(),
+                                   .final_divisor = c.final_divisor(),
+                                   .min_momentum = c.min_momentum(),
+                                   .max_momentum = c.max_momentum()},
+                                  peak, total_steps);
+    }
+    case ScheduleConfig::kLinearWarmup: {
+      const LinearWarmupConfig& c = config.linear_warmup();
+      return MakeLinearWarmupSchedule({.warmup_steps = c.warmup_steps(),
+                                       .initial_fraction = c.initial_fraction(),
+                                       .decay = DecayOf(c.decay()),
+                                       .final_fraction = c.final_fraction()},
+                                      peak, total_steps);
+    }
+    case ScheduleConfig::kConstant:
+    case ScheduleConfig::KIND_NOT_SET:
+      break;
+  }
+  return MakeConstantSchedule({}, peak, total_steps);
+}
+
+absl::StatusOr<GradScaler> MakeScaler(const LossScaleConfig& c, const amp::Recipe& recipe) {
+  return GradScaler::Create({.initial = static_cast<float>(c.initial()),
+                             .growth_factor = c.growth_factor(),
+                             .backoff_factor = c.backoff_factor(),
+                             .growth_interval = c.growth_interval(),
+                             .min_scale = static_cast<float>(c.min()),
+                             .max_scale = static_cast<float>(c.max()),
+                             .enabled = c.has_enabled() ? c.enabled() : recipe.scales_loss});
+}
+
+absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const ImageDataset& dataset,
+                                                     int64_t total_steps, Device& device) {
+  ASSIGN_OR_RETURN(const amp::Recipe recipe, amp::FindRecipe(config.precision().recipe()));
+  const ModelConfig& m = config.model();
+  if (m.num_classes() != 0 && m.num_classes() < dataset.num_classes) {
+    return absl::InvalidArgumentError(absl::StrCat("model.num_classes is ", m.num_classes(), "; ", dataset.name, " has ",
+                                                   dataset.num_classes, " classes"));
+  }
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<nn::Module> model,
+      models::MakeModel({.name = m.name(),
+                         .activation = m.activation(),
+                         .width = m.width(),
+                         .num_classes = m.num_classes() == 0 ? dataset.num_classes : m.num_classes(),
+                         .image = {.channels = dataset.channels, .height = dataset.height, .width = dataset.width}}));
+  ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer()));
+  ASSIGN_OR_RETURN(std::unique_ptr<Schedule> schedule,
+                   MakeSchedule(config.schedule(), config.optimizer(), total_steps));
+  ASSIGN_OR_RETURN(const GradScaler scaler, MakeScaler(config.loss_scale(), recipe));
+  return std::make_unique<Trainer>(device, std::move(model), std::move(optimizer), std::move(schedule), scaler,
+                                   TrainerOptions{.policy = amp::MakePolicy(recipe),
+                                                  .label_smoothing = config.loss().label_smoothing(),
+                                                  .max_norm = config.optimizer().max_norm(),
+                                                  .seed = config.run().seed()});
+}
+
+}  // namespace halftone

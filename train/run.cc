@@ -1,0 +1,270 @@
+#include "train/run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "base/cpu.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "base/status_macros.h"
+#include "datasets/dataset.h"
+#include "datasets/loader.h"
+#include "train/build.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+#include "train/progress.h"
+#include "train/trainer.h"
+#include "train/version.h"
+
+namespace halftone {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double Mebibytes(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+// One run under way.
+class Run {
+ public:
+  Run(TrainConfig config, const RunOptions& options)
+      : config_(std::move(config)),
+        options_(options),
+        out_(ResolveUserPath(config_.run().out())),
+        csv_(out_ + "/metrics.csv"),
+        progress_(options.log) {}
+
+  absl::StatusOr<RunResult> Go() {
+    RETURN_IF_ERROR(Prepare());
+    while (result_.last.epoch < config_.run().epochs() && !result_.stopped) RETURN_IF_ERROR(TrainEpoch());
+    Summarise();
+    return result_;
+  }
+
+ private:
+  absl::Status Prepare() {
+    SetNumThreads(config_.run().threads());
+    ASSIGN_OR_RETURN(dataset_, LoadDataset(config_.data().name(), ResolveInputPath(config_.data().root()),
+                                           config_.data().limit()));
+    RETURN_IF_ERROR(MakeLoader({}));
+    total_steps_ = loader_->batches_per_epoch() * config_.run().epochs();
+    ASSIGN_OR_RETURN(trainer_, MakeTrainer(config_, dataset_, total_steps_, device_));
+    ASSIGN_OR_RETURN(test_loader_, DataLoader::Create(device_, dataset_, dataset_.test, {.batch_size = config_.data().batch_size()}));
+    RETURN_IF_ERROR(config_.run().resume() ? Resume() : StartAnew());
+    progress_.Line(absl::StrFormat("%s: %s on %s (%d training and %d test images), %s, %d epochs of %d steps, %s, %d threads",
+                                   config_.run().out(), config_.model().name(), dataset_.name, dataset_.train.size(),
+                                   dataset_.test.size(), config_.precision().recipe(), config_.run().epochs(),
+                                   loader_->batches_per_epoch(), DescribeCpu(), NumThreads()));
+    return absl::OkStatus();
+  }
+
+  absl::Status MakeLoader(LoaderPosition start) {
+    const DataConfig& data = config_.data();
+    ASSIGN_OR_RETURN(loader_, DataLoader::Create(device_, dataset_, dataset_.train,
+                                                 {.batch_size = data.batch_size(),
+                                                  .shuffle = true,
+                                                  .augment = data.augment(),
+                                                  .drop_last = true,
+                                                  .seed = config_.run().seed()},
+                                                 start));
+    return absl::OkStatus();
+  }
+
+  absl::Status StartAnew() {
+    std::error_code ignored;
+    for (const char* name : {"/config.textproto", "/metrics.csv", "/checkpoint"}) {
+      if (!std::filesystem::exists(out_ + name, ignored)) continue;
+      if (!config_.run().overwrite()) {
+        return absl::AlreadyExistsError(
+            absl::StrCat(config_.run().out(), " holds a run already; go on with --set='run { resume: true }', replace it with "
+                         "--set='run { overwrite: true }', or choose another run.out"));
+      }
+      std::filesystem::remove_all(out_ + name, ignored);
+    }
+    RETURN_IF_ERROR(MakeDirectories(out_));
+    return WriteFileAtomically(out_ + "/config.textproto",
+                               absl::StrCat("# Halftone ", kVersion, ", ", DescribeCpu(), ", ", NumThreads(), " threads\n",
+                                            PrintConfig(config_)));
+  }
+
+  absl::Status Resume() {
+    const std::string folder = out_ + "/checkpoint";
+    std::error_code ignored;
+    if (!std::filesystem::exists(folder, ignored)) {
+      return absl::NotFoundError(absl::StrCat("run.resume: ", config_.run().out(),
+                                              " has no checkpoint; leave out resume to start a new run"));
+    }
+    ASSIGN_OR_RETURN(state_, ReadCheckpointState(folder));
+    const std::string difference = FirstDifference(Identity(state_.config()), Identity(config_));
+    if (!difference.empty()) {
+      return absl::FailedPreconditionError(absl::StrCat("run.resume: the checkpoint in ", config_.run().out(),
+                                                        " was made with another config (", difference,
+                                                        "); use that config, or another run.out"));
+    }
+    RETURN_IF_ERROR(LoadCheckpoint(folder, state_, *trainer_));
+    RETURN_IF_ERROR(csv_.KeepEpochs(state_.epoch()));
+    RETURN_IF_ERROR(MakeLoader({.epoch = state_.epoch(), .batch = state_.batch()}));
+    result_.last.epoch = state_.epoch();
+    result_.steps = state_.step();
+    result_.seconds = state_.total_seconds();
+    progress_.Line(absl::StrFormat("resuming after step %d, in epoch %d", state_.step(), state_.epoch() + 1));
+    return absl::OkStatus();
+  }
+
+  // What two configs must agree in for one to continue the other. Where things lie does not matter.
+  static TrainConfig Identity(TrainConfig config) {
+    config.mutable_data()->clear_root();
+    RunConfig* run = config.mutable_run();
+    const uint64_t seed = run->seed();
+    const int64_t epochs = run->epochs();
+    run->Clear();
+    run->set_seed(seed);
+    run->set_epochs(epochs);
+    return config;
+  }
+
+  absl::Status TrainEpoch() {
+    const int64_t batches = loader_->batches_per_epoch();
+    while (state_.batch() < batches) {
+      const Clock::time_point start = Clock::now();
+      const Batch batch = loader_->Next();
+      ASSIGN_OR_RETURN(const StepResult step, trainer_->Step(batch));
+      Count(step, batch.labels.elements(), SecondsSince(start));
+      progress_.Update([&] { return Describe(step); });
+      if (state_.batch() == batches) break;
+      const bool stop = (options_.stop != nullptr && options_.stop->load()) || StopHere();
+      const int64_t every = config_.run().checkpoint_every_steps();
+      if (stop || (every > 0 && trainer_->step() % every == 0)) RETURN_IF_ERROR(Save());
+      if (stop) {
+        result_.stopped = true;
+        return absl::OkStatus();
+      }
+    }
+    return FinishEpoch();
+  }
+
+  void Count(const StepResult& step, int64_t images, double seconds) {
+    // A skipped step's loss may be infinite; the epoch's mean is over the others.
+    if (step.skipped) {
+      state_.set_epoch_skipped(state_.epoch_skipped() + 1);
+    } else {
+      state_.set_epoch_loss_sum(state_.epoch_loss_sum() + step.loss * static_cast<double>(images));
+      state_.set_epoch_correct(state_.epoch_correct() + step.correct);
+      state_.set_epoch_images(state_.epoch_images() + images);
+    }
+    state_.set_epoch_seconds(state_.epoch_seconds() + seconds);
+    state_.set_batch(state_.batch() + 1);
+    result_.steps = trainer_->step();
+    result_.seconds += seconds;
+    state_.set_total_seconds(result_.seconds);
+    state_.set_peak_bytes(PeakBytes());
+  }
+
+  int64_t PeakBytes() { return std::max<int64_t>(state_.peak_bytes(), device_.allocator().stats().peak_bytes); }
+
+  double MeanLoss() const { return state_.epoch_loss_sum() / static_cast<double>(std::max<int64_t>(1, state_.epoch_images())); }
+  double Accuracy() const {
+    return static_cast<double>(state_.epoch_correct()) / static_cast<double>(std::max<int64_t>(1, state_.epoch_images()));
+  }
+  double ImagesPerSecond() const {
+    return static_cast<double>(state_.batch() * config_.data().batch_size()) / std::max(1e-9, state_.epoch_seconds());
+  }
+
+  std::string Describe(const StepResult& step) {
+    const double rate = ImagesPerSecond() / static_cast<double>(config_.data().batch_size());
+    return absl::StrFormat("epoch %d/%d step %d/%d  loss %.4f  acc %.2f%%  %.0f images/s  loss scale %g  %s left",
+                           state_.epoch() + 1, config_.run().epochs(), state_.batch(), loader_->batches_per_epoch(),
+                           MeanLoss(), 100 * Accuracy(), ImagesPerSecond(), step.scale,
+                           HumanSeconds(static_cast<double>(total_steps_ - trainer_->step()) / rate));
+  }
+
+  bool StopHere() const {
+    const int64_t after = config_.run().stop_after_steps();
+    return after > 0 && trainer_->step() >= after;
+  }
+
+  absl::Status FinishEpoch() {
+    const Evaluation test = trainer_->Evaluate(*test_loader_);
+    EpochMetrics& m = result_.last;
+    m = {.epoch = state_.epoch() + 1,
+         .step = trainer_->step(),
+         .train_loss = MeanLoss(),
+         .train_accuracy = Accuracy(),
+         .test_loss = test.loss,
+         .test_accuracy = test.accuracy,
+         .learning_rate = trainer_->LearningRateOf(trainer_->step() - 1),
+         .loss_scale = trainer_->scaler().scale(),
+         .skipped_steps = state_.epoch_skipped(),
+         .seconds = state_.epoch_seconds(),
+         .images_per_second = ImagesPerSecond(),
+         .peak_bytes = PeakBytes()};
+    progress_.Line(absl::StrFormat(
+        "epoch %d/%d  train loss %.4f acc %.2f%%  test loss %.4f acc %.2f%%  %.1f s  %.0f images/s  loss scale %g  "
+        "skipped %d  peak %.0f MiB",
+        m.epoch, config_.run().epochs(), m.train_loss, 100 * m.train_accuracy, m.test_loss, 100 * m.test_accuracy,
+        m.seconds, m.images_per_second, m.loss_scale, m.skipped_steps, Mebibytes(m.peak_bytes)));
+    RETURN_IF_ERROR(csv_.Append(m));
+    CheckpointState next;
+    next.set_epoch(state_.epoch() + 1);
+    next.set_total_seconds(state_.total_seconds());
+    next.set_peak_bytes(m.peak_bytes);
+    state_ = next;
+    RETURN_IF_ERROR(Save());
+    if (StopHere() && m.epoch < config_.run().epochs()) result_.stopped = true;
+    return absl::OkStatus();
+  }
+
+  absl::Status Save() {
+    CheckpointState state = state_;
+    *state.mutable_config() = config_;
+    return SaveCheckpoint(out_ + "/checkpoint", *trainer_, std::move(state));
+  }
+
+  void Summarise() {
+    if (result_.stopped) {
+      progress_.Line(absl::StrFormat("stopped after step %d of %d; go on with --set='run { resume: true }'",
+                                     result_.steps, total_steps_));
+      return;
+    }
+    if (result_.last.step == 0) {
+      progress_.Line(absl::StrCat(config_.run().out(), " is complete already: all ", result_.last.epoch, " epochs are done"));
+      return;
+    }
+    progress_.Line(absl::StrFormat("test accuracy %.2f%%  test loss %.4f  %s  %s training  peak %.0f MiB  -> %s",
+                                   100 * result_.last.test_accuracy, result_.last.test_loss,
+                                   config_.precision().recipe(), HumanSeconds(result_.seconds),
+                                   Mebibytes(PeakBytes()), config_.run().out()));
+    for (const std::string& line : device_.Said()) progress_.Line(absl::StrCat("note: ", line));
+  }
+
+  const TrainConfig config_;
+  const RunOptions options_;
+  const std::string out_;
+  MetricsCsv csv_;
+  Progress progress_;
+  Device device_;
+  ImageDataset dataset_;
+  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<DataLoader> loader_, test_loader_;
+  int64_t total_steps_ = 0;
+  CheckpointState state_;  // where in the run we are; the trainer's part is filled in when it is saved
+  RunResult result_;
+};
+
+}  // namespace
+
+absl::StatusOr<RunResult> RunTraining(TrainConfig config, const RunOptions& options) {
+  RETURN_IF_ERROR(ResolveTrainConfig(config));
+  return Run(std::move(config), options).Go();
+}
+
+}  // namespace halftone

@@ -1,0 +1,23 @@
+// A model's parameters and buffers under PyTorch's names, in and out of safetensors files.
+#ifndef HALFTONE_TRAIN_STATE_DICT_H_
+#define HALFTONE_TRAIN_STATE_DICT_H_
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "io/array.h"
+#include "io/safetensors.h"
+#include "nn/module.h"
+
+namespace halftone {
+
+// Handles to the master copies and buffers, in the order of Visit.
+std::vector<NamedTensor> StateDict(nn::Module& model);
+
+// Overwrites every parameter and buffer with the file's. `file` must hold exactly the model's names with their shapes and
+// dtypes; an error names the file and the first tensor that differs, and then the model may hold some of the new values.
+absl::Status LoadStateDict(const SafetensorsReader& reader, absl::string_view file, nn::Module& model);
+
+}  // namespace halftone
+
+#endif  // HALFTONE_TRAIN_STATE_DICT_H_

@@ -1,0 +1,223 @@
+#include "train/trainer.h"
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "amp/recipe.h"
+#include "base/parallel.h"
+#include "gtest/gtest.h"
+#include "models/model.h"
+#include "nn/functional.h"
+#include "nn/layers.h"
+#include "nn/optim/sgd.h"
+#include "tensor/ops/elementwise/elementwise.h"
+#include "testing/tensors.h"
+#include "train/state_dict.h"
+
+namespace halftone {
+namespace {
+
+constexpr const char* kRecipes[] = {"fp32", "amp_bf16", "amp_fp16"};
+
+// Images of noise around a mean of their class: easy, but not trivial.
+Batch ClassBatch(Device& device, int64_t size, uint64_t seed) {
+  Tensor images = RandomTensor(device, DType::kF32, {size, 32, 32, 3}, seed);
+  const Tensor means = RandomTensor(device, DType::kF32, {10, 32, 32, 3}, 99);
+  Tensor labels = Tensor::Empty(device, DType::kI64, {size});
+  const int64_t pixels = 32 * 32 * 3;
+  for (int64_t i = 0; i < size; ++i) {
+    const int64_t label = Rng(seed).Stream(7).Below(i, 10);
+    labels.span<int64_t>()[i] = label;
+    for (int64_t j = 0; j < pixels; ++j) {
+      images.span<float>()[i * pixels + j] += 0.5f * means.span<float>()[label * pixels + j];
+    }
+  }
+  return {images, labels};
+}
+
+std::unique_ptr<Trainer> MakeTrainer(Device& device, std::unique_ptr<nn::Module> model, const std::string& recipe_name,
+                                     GradScalerOptions scaling = {}, double rate = 0.05) {
+  const amp::Recipe recipe = amp::FindRecipe(recipe_name).value();
+  scaling.enabled = scaling.enabled && recipe.scales_loss;
+  return std::make_unique<Trainer>(device, std::move(model), MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
+                                   MakeConstantSchedule({}, rate, 1000).value(), GradScaler::Create(scaling).value(),
+                                   TrainerOptions{.policy = amp::MakePolicy(recipe)});
+}
+
+std::unique_ptr<nn::Module> SmallCnn() { return models::MakeModel({.name = "cnn", .width = 8}).value(); }
+
+std::vector<Tensor> Snapshot(Trainer& trainer) {
+  std::vector<Tensor> all;
+  for (const NamedTensor& t : StateDict(trainer.model())) all.push_back(t.tensor.Clone());
+  for (const StateTensor& t : trainer.optimizer().State().tensors) {
+    all.push_back(Tensor::From<float>(trainer.device(), {static_cast<int64_t>(t.value.size())}, t.value));
+  }
+  return all;
+}
+
+bool Same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!SameBits(a[i], b[i])) return false;
+  }
+  return true;
+}
+
+class RecipeTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  Device device_;
+};
+
+TEST_P(RecipeTest, OverfitsOneBatch) {
+  auto trainer = MakeTrainer(device_, SmallCnn(), GetParam());
+  const Batch batch = ClassBatch(device_, 32, 1);
+  double first = 0, last = 0;
+  for (int i = 0; i < 30; ++i) {
+    const absl::StatusOr<StepResult> result = trainer->Step(batch);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_FALSE(result->skipped);
+    (i == 0 ? first : last) = result->loss;
+  }
+  EXPECT_GT(first, 2);
+  EXPECT_LT(last, 0.1);
+}
+
+TEST_P(RecipeTest, TheSameSeedGivesTheSameBits) {
+  std::vector<Tensor> runs[2];
+  for (std::vector<Tensor>& run : runs) {
+    auto trainer = MakeTrainer(device_, SmallCnn(), GetParam());
+    for (int i = 0; i < 4; ++i) ASSERT_TRUE(trainer->Step(ClassBatch(device_, 16, i)).ok());
+    run = Snapshot(*trainer);
+  }
+  EXPECT_TRUE(Same(runs[0], runs[1]));
+}
+
+TEST_P(RecipeTest, ASteadyStateStepTakesNothingFromTheSystem) {
+  auto trainer = MakeTrainer(device_, SmallCnn(), GetParam());
+  const Batch batch = ClassBatch(device_, 16, 1);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(trainer->Step(batch).ok());
+  const int64_t before = device_.allocator().stats().system_allocations;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(trainer->Step(batch).ok());
+  EXPECT_EQ(device_.allocator().stats().system_allocations, before);
+}
+
+TEST_P(RecipeTest, GradientNormIsThatOfTheUnscaledGradients) {
+  auto trainer = MakeTrainer(device_, SmallCnn(), GetParam()), reference = MakeTrainer(device_, SmallCnn(), "fp32");
+  const Batch batch = ClassBatch(device_, 16, 1);
+  const double expected = reference->Step(batch)->grad_norm;
+  EXPECT_NEAR(trainer->Step(batch)->grad_norm / expected, 1, 0.05);
+}
+
+INSTANTIATE_TEST_SUITE_P(Recipes, RecipeTest, ::testing::ValuesIn(kRecipes),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(TrainerTest, AnInfinityInTheGradientsSkipsExactlyThatStep) {
+  Device device;
+  auto trainer = MakeTrainer(device, SmallCnn(), "amp_fp16");
+  const Batch good = ClassBatch(device, 16, 1);
+  Batch bad = ClassBatch(device, 16, 2);
+  bad.images.span<float>()[100] = std::numeric_limits<float>::infinity();
+  for (int i = 0; i < 2; ++i) ASSERT_FALSE(trainer->Step(good)->skipped);
+  const std::vector<Tensor> before = Snapshot(*trainer);
+  const float scale = trainer->scaler().scale();
+
+  const absl::StatusOr<StepResult> result = trainer->Step(bad);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(result->skipped);
+  EXPECT_EQ(trainer->scaler().scale(), scale / 2);
+  EXPECT_TRUE(Same(Snapshot(*trainer), before));
+  EXPECT_EQ(trainer->optimizer().steps(), 2);
+
+  EXPECT_FALSE(trainer->Step(good)->skipped);
+  EXPECT_EQ(trainer->scaler().scale(), scale / 2);
+  EXPECT_FALSE(Same(Snapshot(*trainer), before));
+}
+
+// A linear classifier under a softmax of temperature 2^20: its logits' gradients are far below float16's smallest number.
+class HotClassifier : public nn::Module {
+ public:
+  nn::Variable Forward(const nn::Variable& x) override {
+    constexpr double kCoolness = 0x1p-20;
+    const nn::Variable y = fc_(nn::Flatten(x));
+    return y.graph().Record(ops::Scale(y.value(), kCoolness), {y}, [](nn::BackwardContext& c) {
+      c.Give(0, ops::Scale(c.dy(), kCoolness));
+    });
+  }
+  void Visit(nn::Visitor& v) override { v("fc", fc_); }
+
+ private:
+  nn::Linear fc_{{.in = 32 * 32 * 3, .out = 10}};
+};
+
+TEST(TrainerTest, GradientsThatVanishInFloat16TrainWithLossScalingAlone) {
+  Device device;
+  const Batch batch = ClassBatch(device, 64, 1);
+  const auto accuracy_after = [&](bool scaling) {
+    auto trainer = MakeTrainer(device, std::make_unique<HotClassifier>(), "amp_fp16", {.enabled = scaling},
+                               /*rate=*/0x1p12);
+    int64_t correct = 0;
+    for (int i = 0; i < 40; ++i) correct = trainer->Step(batch)->correct;
+    return static_cast<double>(correct) / 64;
+  };
+  EXPECT_GT(accuracy_after(true), 0.95);
+  EXPECT_LT(accuracy_after(false), 0.5);
+}
+
+TEST(TrainerTest, ALossThatIsNotFiniteStopsAndSaysWhere) {
+  Device device;
+  auto trainer = MakeTrainer(device, SmallCnn(), "fp32");
+  ASSERT_TRUE(trainer->Step(ClassBatch(device, 16, 1)).ok());
+  Batch bad = ClassBatch(device, 16, 2);
+  bad.images.span<float>()[7] = std::numeric_limits<float>::quiet_NaN();
+  const absl::Status in_input = trainer->Step(bad).status();
+  EXPECT_NE(in_input.message().find("the loss became nan in step 2: first in the input"), std::string::npos) << in_input;
+
+  nn::ForEachParameter(trainer->model(), [](const std::string& path, nn::Parameter& p) {
+    if (path == "conv2.weight") p.mutable_master().span<float>()[0] = std::numeric_limits<float>::infinity();
+  });
+  const absl::Status in_weights = trainer->Step(ClassBatch(device, 16, 1)).status();
+  EXPECT_NE(in_weights.message().find("first in the weights of conv2.weight"), std::string::npos) << in_weights;
+}
+
+TEST(TrainerTest, EndlessSkippingStopsAtTheFloorOfTheScale) {
+  Device device;
+  auto trainer = MakeTrainer(device, SmallCnn(), "amp_fp16");
+  Batch bad = ClassBatch(device, 4, 2);
+  bad.images.span<float>()[7] = std::numeric_limits<float>::infinity();
+  absl::Status status;
+  int steps = 0;
+  while (status.ok() && steps < 100) status = trainer->Step(bad).status(), ++steps;
+  EXPECT_EQ(steps, 20);  // 16 halvings to a scale of 1, and then some
+  EXPECT_NE(status.message().find("20 steps in a row, to step 20"), std::string::npos) << status;
+}
+
+TEST(TrainerTest, ClippingBoundsTheStep) {
+  Device device;
+  const Batch batch = ClassBatch(device, 16, 1);
+  const auto length_of_step = [&](double max_norm) {
+    auto trainer = std::make_unique<Trainer>(device, SmallCnn(), MakeSgd({}).value(),
+                                             MakeConstantSchedule({}, 1, 10).value(),
+                                             GradScaler::Create({.enabled = false}).value(),
+                                             TrainerOptions{.max_norm = max_norm});
+    const std::vector<Tensor> before = Snapshot(*trainer);
+    EXPECT_TRUE(trainer->Step(batch).ok());
+    double squares = 0;
+    const std::vector<Tensor> after = Snapshot(*trainer);
+    // StateDict lists the parameters first.
+    for (size_t k = 0; k < nn::Parameters(trainer->model()).size(); ++k) {
+      for (int64_t j = 0; j < after[k].elements(); ++j) {
+        const double d = after[k].span<float>()[j] - before[k].span<float>()[j];
+        squares += d * d;
+      }
+    }
+    return std::sqrt(squares);
+  };
+  EXPECT_GT(length_of_step(0), 0.5);
+  EXPECT_NEAR(length_of_step(0.25), 0.25, 1e-3);
+}
+
+}  // namespace
+}  // namespace halftone

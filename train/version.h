@@ -1,0 +1,10 @@
+#ifndef HALFTONE_TRAIN_VERSION_H_
+#define HALFTONE_TRAIN_VERSION_H_
+
+namespace halftone {
+
+inline constexpr char kVersion[] = "0.1.0";
+
+}  // namespace halftone
+
+#endif  // HALFTONE_TRAIN_VERSION_H_

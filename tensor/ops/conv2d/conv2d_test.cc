@@ -38,7 +38,7 @@ std::vector<Case> Cases() {
       {{2, 6, 6, 5}, {10, 1, 3, 3}, {.padding = 1, .groups = 5}},
       {{2, 9, 9, 4}, {6, 4, 5, 3}, {.padding = 2}},
       {{1, 4, 4, 2}, {3, 2, 3, 3}, {.padding = 3}},
-      {{13, 64, 64, 20}, {3, 20, 1, 1}, {}},  // several chunks, the last one smaller
+      {{21, 96, 96, 24}, {3, 24, 1, 1}, {}},  // several chunks, the last one smaller
   };
 }
 

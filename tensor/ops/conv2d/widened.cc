@@ -7,8 +7,9 @@
 namespace halftone::ops {
 namespace {
 
-// Images are widened, convolved and narrowed so many at a time that their float32 copies stay in the cache.
-constexpr int64_t kChunkBytes = int64_t{4} << 20;
+// Images are widened, convolved and narrowed so many at a time that their float32 copies stay in the last
+// cache, and no fewer: every chunk is three loops that end with all threads waiting for the slowest.
+constexpr int64_t kChunkBytes = int64_t{16} << 20;
 
 int64_t ImagesPerChunk(const Conv2dProblem& p) {
   const int64_t image_bytes = (p.h * p.w * p.c + p.out_h * p.out_w * p.o) * sizeof(float);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/parallel.h"
 #include "gtest/gtest.h"
 #include "nn/functional.h"
 
@@ -121,6 +122,19 @@ TEST_F(GraphTest, InitialValuesDependOnSeedAndPathAlone) {
   EXPECT_EQ(draw(1, "a"), draw(1, "a"));
   EXPECT_NE(draw(1, "a"), draw(1, "b"));
   EXPECT_NE(draw(1, "a"), draw(2, "a"));
+}
+
+TEST_F(GraphTest, InitialValuesAreTheSameForAnyNumberOfThreads) {
+  std::vector<float> first;
+  for (const int threads : {1, 2, 3}) {
+    SetNumThreads(threads);
+    Parameter w({50000}, Init::Normal(1));
+    w.Initialize(device_, Rng(1), "w");
+    const std::vector<float> values(w.master().span<float>().begin(), w.master().span<float>().end());
+    if (first.empty()) first = values;
+    EXPECT_EQ(values, first) << threads;
+  }
+  SetNumThreads(0);
 }
 
 }  // namespace

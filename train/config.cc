@@ -133,7 +133,7 @@ absl::Status MergeText(absl::string_view text, absl::string_view source, Message
 }
 
 absl::Status MergeTextFile(const std::string& path, Message& message) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(ResolveUserPath(path)));
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(ResolveInputPath(path)));
   return MergeText(text, path, message);
 }
 

@@ -1,0 +1,71 @@
+// One training step of the CNN (width 64, batch 128, 32 x 32 images, SGD with momentum and weight decay) in every recipe,
+// at two threads unless --threads says otherwise. bench/peers/train_step.py times the same in PyTorch.
+
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/strip.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/string_view.h"
+#include "amp/recipe.h"
+#include "base/check.h"
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "benchmark/benchmark.h"
+#include "models/model.h"
+#include "nn/optim/sgd.h"
+#include "train/trainer.h"
+
+namespace halftone {
+namespace {
+
+constexpr int64_t kBatch = 128;
+
+Batch RandomBatch(Device& device) {
+  Batch batch = {Tensor::Empty(device, DType::kF32, {kBatch, 32, 32, 3}), Tensor::Empty(device, DType::kI64, {kBatch})};
+  const Rng rng(1);
+  for (int64_t i = 0; i < batch.images.elements(); ++i) batch.images.span<float>()[i] = rng.Normal(i);
+  for (int64_t i = 0; i < kBatch; ++i) batch.labels.span<int64_t>()[i] = rng.Stream(1).Below(i, 10);
+  return batch;
+}
+
+void TrainStep(benchmark::State& state, const amp::Recipe& recipe) {
+  Device device;
+  Trainer trainer(device, models::MakeModel({.name = "cnn"}).value(),
+                  MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
+                  MakeConstantSchedule({}, 0.01, 1).value(), GradScaler::Create({.enabled = recipe.scales_loss}).value(),
+                  {.policy = amp::MakePolicy(recipe)});
+  const Batch batch = RandomBatch(device);
+  const auto step = [&] {
+    const absl::StatusOr<StepResult> result = trainer.Step(batch);
+    HALFTONE_CHECK(result.ok() && !result->skipped);
+  };
+  for (int i = 0; i < 2; ++i) step();  // makes the primitives and fills the allocator's cache
+  for (auto _ : state) step();
+  state.SetItemsProcessed(state.iterations() * kBatch);
+  state.counters["peak_MiB"] = static_cast<double>(device.allocator().stats().peak_bytes) / (1 << 20);
+}
+
+}  // namespace
+}  // namespace halftone
+
+int main(int argc, char** argv) {
+  int threads = 2, kept = 1;
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view argument = argv[i];
+    if (!absl::ConsumePrefix(&argument, "--threads=") || !absl::SimpleAtoi(argument, &threads)) argv[kept++] = argv[i];
+  }
+  argc = kept;
+  halftone::SetNumThreads(threads);
+  for (const halftone::amp::Recipe& recipe : halftone::amp::Recipes()) {
+    benchmark::RegisterBenchmark(("cnn_step/" + std::string(recipe.name)).c_str(), halftone::TrainStep, recipe)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::AddCustomContext("cpu", halftone::DescribeCpu());
+  benchmark::AddCustomContext("threads", std::to_string(threads));
+  benchmark::RunSpecifiedBenchmarks();
+}

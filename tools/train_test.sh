@@ -1,0 +1,60 @@
+#!/bin/bash
+# The binary as a user meets it: exit codes, one line for each mistake, signals.
+set -u
+train=$1
+work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/train_test.XXXXXX")
+failures=0
+
+fail() {
+  echo "FAILED: $*"
+  failures=$((failures + 1))
+}
+
+# refuses EXPECTED ARGUMENTS...: exits with 1 and exactly one line on stderr, which holds EXPECTED; leaves no run.
+refuses() {
+  local expected=$1
+  shift
+  "$train" --set="run { out: \"$work/refused\" }" "$@" >"$work/stdout" 2>"$work/stderr"
+  local status=$?
+  [[ $status -eq 1 ]] || fail "exit code $status, expected 1: $*"
+  [[ $(wc -l <"$work/stderr") -eq 1 ]] || fail "not one line for: $*: $(cat "$work/stderr")"
+  grep -qF -- "$expected" "$work/stderr" || fail "expected \"$expected\" for: $*, got: $(cat "$work/stderr")"
+  [[ ! -e $work/refused ]] || fail "left something behind: $*"
+}
+
+refuses "no/such.textproto: No such file" --config=no/such.textproto
+refuses "Unknown command line flag 'confgi'" --confgi=x
+refuses 'unexpected argument "extra"' extra
+refuses "--set='model { nmae: 1 }':1:13: " --set='model { nmae: 1 }'
+refuses 'unknown model "resnet"; valid: mlp, cnn' --set='model { name: "resnet" }'
+refuses 'unknown recipe "fp17"; valid: fp32, amp_bf16, amp_fp16' --set='precision { recipe: "fp17" }'
+refuses "data.batch_size is 0" --set='data { batch_size: 0 }'
+refuses "learning_rate is nan" --set='optimizer { sgd { learning_rate: nan } }'
+refuses "$work/none" --set="data { root: \"$work/none\" }"
+refuses "has no checkpoint" --resume
+
+mkdir "$work/cut"
+cp datasets/sample/cifar10/*.bin "$work/cut/"
+chmod u+w "$work"/cut/*
+truncate -s -1 "$work/cut/data_batch_1.bin"
+refuses "data_batch_1.bin" --set="data { root: \"$work/cut\" }"
+
+# A signal ends a run with a checkpoint, from which it goes on.
+out="$work/stopped"
+small='model { width: 4 } data { limit: 200 }'
+"$train" --set="$small" --set="run { out: \"$out\" epochs: 100000 }" 2>"$work/log" &
+for _ in $(seq 300); do
+  [[ -e $out/checkpoint ]] && break
+  sleep 0.1
+done
+kill -TERM $!
+wait $!
+status=$?
+[[ $status -eq 130 ]] || fail "exit code $status after SIGTERM, expected 130: $(tail -3 "$work/log")"
+grep -q "go on with" "$work/log" || fail "no word of how to go on: $(tail -3 "$work/log")"
+timeout 60 "$train" --set="$small" --set="run { out: \"$out\" epochs: 100000 stop_after_steps: 1 }" --resume \
+  2>"$work/log" || fail "resuming failed: $(cat "$work/log")"
+grep -q "resuming after step" "$work/log" || fail "did not resume: $(cat "$work/log")"
+
+if [[ $failures -eq 0 ]]; then echo PASSED; fi
+exit "$failures"

@@ -96,17 +96,17 @@ void Trainer::SetProgress(int64_t step, int64_t skips_in_a_row) {
 
 absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) {
   if (!result.skipped && std::isfinite(result.loss)) return absl::OkStatus();
-  const bool scaling = scaler_.options().enabled;
-  if (!scaling && !std::isfinite(result.loss)) {
-    return absl::AbortedError(absl::StrCat("the loss became ", result.loss, " in step ", step_ + 1, ": ",
-                                           FirstNonFinite(batch),
+  if (!scaler_.options().enabled) {
+    // No smaller scale will mend it.
+    const std::string what = std::isfinite(result.loss) ? "gradients became non-finite" : absl::StrCat("the loss became ", result.loss);
+    return absl::AbortedError(absl::StrCat(what, " in step ", step_ + 1, ": ", FirstNonFinite(batch),
                                            "; lower the learning rate, or check the data"));
   }
-  const bool at_floor = !scaling || scaler_.scale() <= scaler_.options().min_scale;
-  if (at_floor && skips_in_a_row_ >= options_.max_skips_in_a_row) {
-    return absl::AbortedError(absl::StrCat(
-        skips_in_a_row_, " steps in a row, to step ", step_ + 1, ", gave gradients that are not finite with the loss scale at ",
-        scaler_.scale(), ": ", FirstNonFinite(batch), "; lower the learning rate, or train in amp_bf16 or fp32"));
+  if (scaler_.scale() <= scaler_.options().min_scale && skips_in_a_row_ >= options_.max_skips_in_a_row) {
+    return absl::AbortedError(absl::StrCat(skips_in_a_row_, " steps in a row, to step ", step_ + 1,
+                                           ", gave gradients that are not finite, with the loss scale down to ",
+                                           scaler_.scale(), ": ", FirstNonFinite(batch),
+                                           "; lower the learning rate, or train in amp_bf16 or fp32"));
   }
   return absl::OkStatus();
 }

@@ -24,7 +24,7 @@ struct TrainerOptions {
   double label_smoothing = 0;  // 0 to 1
   double max_norm = 0;         // gradients are clipped to this global norm; 0: no clipping
   uint64_t seed = 1;           // of the initial weights and of dropout
-  // With the loss scale at its minimum (or none), so many skipped steps in a row are an error.
+  // With the loss scale at its minimum, so many skipped steps in a row are an error. Without loss scaling, one is.
   int64_t max_skips_in_a_row = 20;
 };
 
@@ -47,8 +47,8 @@ class Trainer {
   Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_ptr<Optimizer> optimizer,
           std::unique_ptr<Schedule> schedule, const GradScaler& scaler, const TrainerOptions& options);
 
-  // One step on one batch. Errors: the loss is not finite without loss scaling to blame, or steps are skipped without end;
-  // the message says where it happened. The weights are those before the step then.
+  // One step on one batch. Errors: the loss or a gradient is not finite without loss scaling to blame, or steps are skipped
+  // without end; the message says where it happened. The weights are those before the step then.
   absl::StatusOr<StepResult> Step(const Batch& batch);
 
   // One pass over the loader's split, with running statistics and without dropout.

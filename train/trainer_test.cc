@@ -162,11 +162,11 @@ TEST(TrainerTest, GradientsThatVanishInFloat16TrainWithLossScalingAlone) {
     for (int i = 0; i < 40; ++i) correct = trainer->Step(batch)->correct;
     return static_cast<double>(correct) / 64;
   };
-  EXPECT_GT(accuracy_after(true), 0.95);
-  EXPECT_LT(accuracy_after(false), 0.5);
+  EXPECT_GT(accuracy_after(true), 0.8);
+  EXPECT_LT(accuracy_after(false), 0.3);
 }
 
-TEST(TrainerTest, ALossThatIsNotFiniteStopsAndSaysWhere) {
+TEST(TrainerTest, WithoutLossScalingWhatIsNotFiniteStopsAndSaysWhere) {
   Device device;
   auto trainer = MakeTrainer(device, SmallCnn(), "fp32");
   ASSERT_TRUE(trainer->Step(ClassBatch(device, 16, 1)).ok());
@@ -180,6 +180,12 @@ TEST(TrainerTest, ALossThatIsNotFiniteStopsAndSaysWhere) {
   });
   const absl::Status in_weights = trainer->Step(ClassBatch(device, 16, 1)).status();
   EXPECT_NE(in_weights.message().find("first in the weights of conv2.weight"), std::string::npos) << in_weights;
+
+  // Weights of 1e18 and more: whether the loss or the gradients overflow first, the step after is the last.
+  auto diverged = MakeTrainer(device, SmallCnn(), "fp32", {}, /*rate=*/1e20);
+  ASSERT_TRUE(diverged->Step(ClassBatch(device, 16, 1)).ok());
+  const absl::Status in_gradients = diverged->Step(ClassBatch(device, 16, 1)).status();
+  EXPECT_NE(in_gradients.message().find("in step 2: first in"), std::string::npos) << in_gradients;
 }
 
 TEST(TrainerTest, EndlessSkippingStopsAtTheFloorOfTheScale) {

@@ -49,14 +49,12 @@ const Conv2dPlan& PlanFor(Device& device, const PlanKey& key) {
     const Dims strides = {p.stride, p.stride};
     const Dims padding = {p.padding, p.padding};
     const auto direct = dnnl::algorithm::convolution_direct;
-    const dnnl::primitive_attr attributes = onednn::UserScratchpad();
 
     const DataType weights_type = key.direction == Direction::kBackwardWeights ? DataType::f32 : type;
     Conv2dPlan plan{.image = x, .out_image = y, .plain_weights = weights(weights_type, false), .bias = bias};
-    const dnnl::convolution_forward::primitive_desc forward(
-        {dnnl::prop_kind::forward_training, direct, x, weights(type, true), bias, y, strides, padding,
-         padding},
-        attributes, engine);
+    const auto forward =
+        onednn::Describe<dnnl::convolution_forward>(engine, dnnl::prop_kind::forward_training, direct, x,
+                                                    weights(type, true), bias, y, strides, padding, padding);
     switch (key.direction) {
       case Direction::kForward:
         plan.weights = forward.weights_desc();
@@ -64,17 +62,16 @@ const Conv2dPlan& PlanFor(Device& device, const PlanKey& key) {
         plan.reorder = onednn::MakeReorder(engine, plan.plain_weights, plan.weights);
         break;
       case Direction::kBackwardData: {
-        const dnnl::convolution_backward_data::primitive_desc desc(
-            {direct, x, weights(type, true), y, strides, padding, padding}, attributes, engine, forward);
+        const auto desc = onednn::DescribeBackward<dnnl::convolution_backward_data>(
+            engine, forward, direct, x, weights(type, true), y, strides, padding, padding);
         plan.weights = desc.weights_desc();
         plan.convolution = onednn::Make<dnnl::convolution_backward_data>(desc);
         plan.reorder = onednn::MakeReorder(engine, plan.plain_weights, plan.weights);
         break;
       }
       case Direction::kBackwardWeights: {
-        const dnnl::convolution_backward_weights::primitive_desc desc(
-            {direct, x, weights(DataType::f32, true), bias, y, strides, padding, padding}, attributes, engine,
-            forward);
+        const auto desc = onednn::DescribeBackward<dnnl::convolution_backward_weights>(
+            engine, forward, direct, x, weights(DataType::f32, true), bias, y, strides, padding, padding);
         plan.weights = desc.diff_weights_desc();
         plan.convolution = onednn::Make<dnnl::convolution_backward_weights>(desc);
         plan.reorder = onednn::MakeReorder(engine, plan.weights, plan.plain_weights);

@@ -40,28 +40,26 @@ const Plan& PlanFor(Device& device, const PlanKey& key) {
   const dnnl::engine& engine = device.Resource<onednn::Engine>().engine;
   return device.Resource<onednn::PlanCache<PlanKey, Plan>>().Get(key, [&] {
     const DataType type = onednn::TypeOf(key.dtype);
-    const dnnl::primitive_attr attributes = onednn::UserScratchpad();
     const Desc w({key.n, key.k}, type, Tag::ab);
     Plan plan{.x = Desc({key.m, key.k}, type, Tag::ab), .y = Desc({key.m, key.n}, type, Tag::ab), .w = w};
     if (key.bias != Bias::kNone) {
       plan.bias = Desc({key.n}, key.bias == Bias::kF32 ? DataType::f32 : DataType::bf16, Tag::a);
     }
-    const dnnl::inner_product_forward::primitive_desc forward(
-        {dnnl::prop_kind::forward_training, plan.x, w, plan.bias, plan.y}, attributes, engine);
+    const auto forward = onednn::Describe<dnnl::inner_product_forward>(
+        engine, dnnl::prop_kind::forward_training, plan.x, w, plan.bias, plan.y);
     switch (key.direction) {
       case Direction::kForward:
         plan.product = onednn::Make<dnnl::inner_product_forward>(forward);
         break;
       case Direction::kBackwardData:
-        plan.product =
-            onednn::Make<dnnl::inner_product_backward_data>(dnnl::inner_product_backward_data::primitive_desc(
-                {plan.x, w, plan.y}, attributes, engine, forward));
+        plan.product = onednn::Make<dnnl::inner_product_backward_data>(
+            onednn::DescribeBackward<dnnl::inner_product_backward_data>(engine, forward, plan.x, w, plan.y));
         break;
       case Direction::kBackwardWeights:
         plan.w = Desc({key.n, key.k}, DataType::f32, Tag::ab);
         plan.product = onednn::Make<dnnl::inner_product_backward_weights>(
-            dnnl::inner_product_backward_weights::primitive_desc({plan.x, plan.w, plan.bias, plan.y},
-                                                                 attributes, engine, forward));
+            onednn::DescribeBackward<dnnl::inner_product_backward_weights>(engine, forward, plan.x, plan.w, plan.bias,
+                                                                           plan.y));
         break;
     }
     return plan;

@@ -1,7 +1,6 @@
 #include "tensor/device.h"
 
 #include <algorithm>
-#include <cstdio>
 
 namespace halftone {
 
@@ -9,7 +8,7 @@ void Device::SayOnce(absl::string_view line) {
   absl::MutexLock lock(&mutex_);
   if (std::find(said_.begin(), said_.end(), line) != said_.end()) return;
   said_.emplace_back(line);
-  std::fprintf(stderr, "%s\n", said_.back().c_str());
+  if (notes_ != nullptr) std::fprintf(notes_, "%s\n", said_.back().c_str());
 }
 
 std::vector<std::string> Device::Said() const {

@@ -2,6 +2,7 @@
 #ifndef HALFTONE_TENSOR_DEVICE_H_
 #define HALFTONE_TENSOR_DEVICE_H_
 
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <typeindex>
@@ -16,7 +17,8 @@ namespace halftone {
 
 class Device {
  public:
-  Device() = default;  // the CPU
+  // The CPU. What it has to say goes to `notes`; null: nowhere.
+  explicit Device(std::FILE* notes = stderr) : notes_(notes) {}
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
@@ -32,12 +34,13 @@ class Device {
     return *static_cast<T*>(slot.get());
   }
 
-  // Prints a line to stderr the first time that this line comes: "float16 convolution runs in float32 arithmetic ...".
+  // Prints a line the first time that this line comes: "float16 convolution runs in float32 arithmetic ...".
   void SayOnce(absl::string_view line);
   // All lines said so far, in order: what reports repeat.
   std::vector<std::string> Said() const;
 
  private:
+  std::FILE* notes_;
   CachingAllocator allocator_;
   mutable absl::Mutex mutex_;
   std::unordered_map<std::type_index, std::shared_ptr<void>> resources_;

@@ -21,6 +21,7 @@
 #include "train/checkpoint.h"
 #include "train/config.h"
 #include "train/progress.h"
+#include "train/recipe_speed.h"
 #include "train/trainer.h"
 #include "train/version.h"
 
@@ -41,7 +42,8 @@ class Run {
         options_(options),
         out_(ResolveUserPath(config_.run().out())),
         csv_(out_ + "/metrics.csv"),
-        progress_(options.log) {}
+        progress_(options.log),
+        device_(options.log) {}
 
   absl::StatusOr<RunResult> Go() {
     RETURN_IF_ERROR(Prepare());
@@ -64,7 +66,17 @@ class Run {
                                    config_.run().out(), config_.model().name(), dataset_.name, dataset_.train.size(),
                                    dataset_.test.size(), config_.precision().recipe(), config_.run().epochs(),
                                    loader_->batches_per_epoch(), DescribeCpu(), NumThreads()));
+    if (config_.precision().recipe() != "fp32") SayWhetherRecipePays();
     return absl::OkStatus();
+  }
+
+  // Noise is some per cent; only what is beyond it is worth a word. An error here is one that training will meet again.
+  void SayWhetherRecipePays() {
+    constexpr double kWorthAWord = 1.1;
+    const absl::StatusOr<double> ratio = StepTimeOverFp32(config_, dataset_);
+    if (!ratio.ok() || *ratio < kWorthAWord) return;
+    device_.SayOnce(absl::StrFormat("%s takes %.2f times as long as fp32 for a step on this machine",
+                                    config_.precision().recipe(), *ratio));
   }
 
   absl::Status MakeLoader(LoaderPosition start) {

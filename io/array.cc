@@ -5,7 +5,11 @@
 namespace halftone {
 
 absl::optional<uint64_t> ArrayBytes(DType dtype, absl::Span<const int64_t> dims) {
-  int64_t bytes = static_cast<int64_t>(SizeOf(dtype));
+  return ArrayBytes(ElementTypeOf(dtype), dims);
+}
+
+absl::optional<uint64_t> ArrayBytes(ElementType type, absl::Span<const int64_t> dims) {
+  int64_t bytes = static_cast<int64_t>(SizeOf(type));
   bool empty = false;
   for (const int64_t d : dims) {
     empty |= d == 0;

@@ -7,6 +7,7 @@
 
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
+#include "io/element_type.h"
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
 #include "tensor/tensor.h"
@@ -22,6 +23,17 @@ struct ArrayInfo {
   uint64_t bytes = 0;
 };
 
+// One array in a file, of any element type.
+struct FileArray {
+  std::string name;
+  ElementType type = ElementType::kF32;
+  Shape shape;
+  uint64_t offset =
+      0;               // of its first byte, from the start of the file; 0 where its bytes do not lie together
+  uint64_t bytes = 0;  // of its elements, once read: elements * SizeOf(type)
+  bool fortran_order = false;  // the first index runs fastest, not the last
+};
+
 struct NamedTensor {
   std::string name;
   Tensor tensor;
@@ -34,6 +46,7 @@ inline constexpr int kMaxArrayRank = 64;
 // count as ones in that test, so that neither the product of any of the dimensions nor a stride can overflow
 // later.
 absl::optional<uint64_t> ArrayBytes(DType dtype, absl::Span<const int64_t> dims);
+absl::optional<uint64_t> ArrayBytes(ElementType type, absl::Span<const int64_t> dims);
 
 }  // namespace halftone
 

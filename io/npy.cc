@@ -1,6 +1,5 @@
 #include "io/npy.h"
 
-#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "base/check.h"
 #include "base/file.h"
@@ -86,26 +86,24 @@ void CopyFromFortran(const Tensor& from, Tensor& to) {
 
 absl::StatusOr<Tensor> ReadNpy(Device& device, const std::string& path) {
   ASSIGN_OR_RETURN(const std::unique_ptr<InputFile> file, InputFile::Open(path));
-  std::string start(std::min(kNpyMaxPrefix, file->size()), '\0');
-  RETURN_IF_ERROR(file->ReadAt(0, absl::MakeSpan(start)));
-  ASSIGN_OR_RETURN(const NpyPrefix prefix, ParseNpyPrefix(path, start, file->size()));
-  std::string dict(prefix.dict_bytes, '\0');
-  RETURN_IF_ERROR(file->ReadAt(prefix.dict_offset, absl::MakeSpan(dict)));
-  ASSIGN_OR_RETURN(const NpyHeader header, ParseNpyDict(path, dict));
-
-  const uint64_t data_offset = prefix.dict_offset + prefix.dict_bytes;
-  const uint64_t has = file->size() - data_offset;
-  if (has != header.bytes) {
-    return Damaged(path, absl::StrCat(NameOf(header.dtype), " of shape ", header.shape.ToString(), " takes ",
-                                      header.bytes, " bytes, but the file has ", has, " after its header",
-                                      has < header.bytes ? ": it was cut short" : ""));
+  uint64_t at = 0;
+  ASSIGN_OR_RETURN(const NpyHeader header, ReadNpyHeader(path, file->size(), [&](absl::Span<char> to) {
+                     const uint64_t from = std::exchange(at, at + to.size());
+                     return file->ReadAt(from, to);
+                   }));
+  const absl::optional<DType> dtype = DTypeOf(header.type);
+  if (!dtype.has_value()) {
+    return absl::UnimplementedError(
+        absl::StrCat(path, ": ", NameOf(header.type),
+                     " is not a dtype that a tensor has: float64, float32, float16, "
+                     "int64, int32 or uint8"));
   }
-  ASSIGN_OR_RETURN(Tensor tensor, AllocateFor(device, path, header.dtype, header.shape));
+  ASSIGN_OR_RETURN(Tensor tensor, AllocateFor(device, path, *dtype, header.shape));
   RETURN_IF_ERROR(
-      file->ReadAt(data_offset, absl::MakeSpan(static_cast<char*>(tensor.raw()), tensor.bytes())));
+      file->ReadAt(header.offset, absl::MakeSpan(static_cast<char*>(tensor.raw()), tensor.bytes())));
   if (header.big_endian) SwapBytes(tensor);
   if (!header.fortran_order || header.shape.rank() < 2) return tensor;
-  ASSIGN_OR_RETURN(Tensor ordered, AllocateFor(device, path, header.dtype, header.shape));
+  ASSIGN_OR_RETURN(Tensor ordered, AllocateFor(device, path, *dtype, header.shape));
   CopyFromFortran(tensor, ordered);
   return ordered;
 }

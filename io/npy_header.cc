@@ -1,5 +1,6 @@
 #include "io/npy_header.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -19,13 +20,17 @@ constexpr absl::string_view kMagic("\x93NUMPY", 6);
 // Far above what a plain dtype and kMaxArrayRank dimensions take.
 constexpr uint64_t kMaxDict = 1 << 20;
 
-struct DTypeName {
-  DType dtype;
+struct TypeName {
+  ElementType type;
   absl::string_view name;  // without the byte order
 };
 
-constexpr DTypeName kDTypeNames[] = {{DType::kF64, "f8"}, {DType::kF32, "f4"}, {DType::kF16, "f2"},
-                                     {DType::kI64, "i8"}, {DType::kI32, "i4"}, {DType::kU8, "u1"}};
+constexpr TypeName kTypeNames[] = {
+    {ElementType::kF64, "f8"}, {ElementType::kF32, "f4"}, {ElementType::kF16, "f2"},
+    {ElementType::kI64, "i8"}, {ElementType::kI32, "i4"}, {ElementType::kI16, "i2"},
+    {ElementType::kI8, "i1"},  {ElementType::kU64, "u8"}, {ElementType::kU32, "u4"},
+    {ElementType::kU16, "u2"}, {ElementType::kU8, "u1"},  {ElementType::kBool, "b1"},
+};
 
 // Reads Python literals off the front of a text.
 class Literals {
@@ -101,17 +106,17 @@ class Literals {
 
 absl::Status SetDType(absl::string_view path, absl::string_view descr, NpyHeader* header) {
   const char order = descr.empty() ? '\0' : descr[0];
-  for (const DTypeName& row : kDTypeNames) {
+  for (const TypeName& row : kTypeNames) {
     if (order == '\0' || descr.substr(1) != row.name) continue;
-    if (order != '<' && order != '>' && !(order == '|' && row.dtype == DType::kU8)) break;
-    header->dtype = row.dtype;
+    if (order != '<' && order != '>' && !(order == '|' && SizeOf(row.type) == 1)) break;
+    header->type = row.type;
     header->big_endian = order == '>';
     return absl::OkStatus();
   }
   return absl::UnimplementedError(absl::StrCat(
       path, ": dtype ", QuotedForError(descr), " is not one that Halftone reads: ",
-      absl::StrJoin(kDTypeNames, ", ",
-                    [](std::string* out, const DTypeName& row) { absl::StrAppend(out, row.name); }),
+      absl::StrJoin(kTypeNames, ", ",
+                    [](std::string* out, const TypeName& row) { absl::StrAppend(out, row.name); }),
       ", after < or > for the byte order"));
 }
 
@@ -189,7 +194,7 @@ absl::StatusOr<NpyHeader> ParseNpyDict(absl::string_view path, absl::string_view
         path, absl::StrCat("shape has ", dims->size(), " dimensions; at most ", kMaxArrayRank, " are read"));
   }
   header.shape = Shape(*dims);
-  const absl::optional<uint64_t> bytes = ArrayBytes(header.dtype, *dims);
+  const absl::optional<uint64_t> bytes = ArrayBytes(header.type, *dims);
   if (!bytes.has_value()) {
     return Damaged(path, absl::StrCat("shape ", header.shape.ToString(), " is larger than any memory"));
   }
@@ -197,12 +202,32 @@ absl::StatusOr<NpyHeader> ParseNpyDict(absl::string_view path, absl::string_view
   return header;
 }
 
+absl::StatusOr<NpyHeader> ReadNpyHeader(absl::string_view path, uint64_t file_bytes, ReadNext read) {
+  std::string start(std::min(kNpyMaxPrefix, file_bytes), '\0');
+  RETURN_IF_ERROR(read(absl::MakeSpan(start)));
+  ASSIGN_OR_RETURN(const NpyPrefix prefix, ParseNpyPrefix(path, start, file_bytes));
+  // Version 1.0's prefix is shorter than what was read.
+  std::string dict = start.substr(prefix.dict_offset, prefix.dict_bytes);
+  const size_t had = dict.size();
+  dict.resize(prefix.dict_bytes);
+  RETURN_IF_ERROR(read(absl::MakeSpan(dict).subspan(had)));
+  ASSIGN_OR_RETURN(NpyHeader header, ParseNpyDict(path, dict));
+  header.offset = prefix.dict_offset + prefix.dict_bytes;
+  const uint64_t has = file_bytes - header.offset;
+  if (has != header.bytes) {
+    return Damaged(path, absl::StrCat(NameOf(header.type), " of shape ", header.shape.ToString(), " takes ",
+                                      header.bytes, " bytes, but the file has ", has, " after its header",
+                                      has < header.bytes ? ": it was cut short" : ""));
+  }
+  return header;
+}
+
 absl::StatusOr<std::string> MakeNpyHeader(absl::string_view path, DType dtype, const Shape& shape) {
   constexpr size_t kAlignment = 64;
   constexpr size_t kPrefix = 10;
-  for (const DTypeName& row : kDTypeNames) {
-    if (row.dtype != dtype) continue;
-    std::string dict = absl::StrCat("{'descr': '", dtype == DType::kU8 ? "|" : "<", row.name,
+  for (const TypeName& row : kTypeNames) {
+    if (row.type != ElementTypeOf(dtype)) continue;
+    std::string dict = absl::StrCat("{'descr': '", SizeOf(dtype) == 1 ? "|" : "<", row.name,
                                     "', 'fortran_order': False, 'shape': (",
                                     absl::StrJoin(shape.dims(), ", "), shape.rank() == 1 ? ",), }" : "), }");
     const size_t total = (kPrefix + dict.size() + 1 + kAlignment - 1) / kAlignment * kAlignment;

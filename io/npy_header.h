@@ -6,9 +6,13 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "io/array.h"
+#include "io/element_type.h"
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
 
@@ -24,11 +28,12 @@ struct NpyPrefix {
 };
 
 struct NpyHeader {
-  DType dtype = DType::kF32;
+  ElementType type = ElementType::kF32;
   bool big_endian = false;
   bool fortran_order = false;
   Shape shape;
-  uint64_t bytes = 0;  // of the elements
+  uint64_t bytes = 0;   // of the elements
+  uint64_t offset = 0;  // of the first of them, from the start of the file
 };
 
 // `start`: the file's first bytes, kNpyMaxPrefix of them or all; `file_bytes`: the whole file's size. The
@@ -37,6 +42,13 @@ absl::StatusOr<NpyPrefix> ParseNpyPrefix(absl::string_view path, absl::string_vi
                                          uint64_t file_bytes);
 
 absl::StatusOr<NpyHeader> ParseNpyDict(absl::string_view path, absl::string_view dict);
+
+// Fills a span with the file's next bytes.
+using ReadNext = absl::FunctionRef<absl::Status(absl::Span<char>)>;
+
+// Reads the header of a file of file_bytes from its start, and no more than that; the elements take exactly
+// the rest.
+absl::StatusOr<NpyHeader> ReadNpyHeader(absl::string_view path, uint64_t file_bytes, ReadNext read);
 
 // The bytes before the elements: version 1.0, C order, little endian, a multiple of 64, as NumPy writes it.
 absl::StatusOr<std::string> MakeNpyHeader(absl::string_view path, DType dtype, const Shape& shape);

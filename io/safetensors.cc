@@ -18,30 +18,18 @@ static_assert(std::endian::native == std::endian::little, "the format's numbers 
 
 absl::StatusOr<SafetensorsReader> SafetensorsReader::Open(const std::string& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<InputFile> file, InputFile::Open(path));
-  if (file->size() < kSafetensorsLengthBytes) {
-    return Damaged(path,
-                   absl::StrCat("the file has ", file->size(), " bytes; a safetensors file has at least 8"));
-  }
-  char prefix[kSafetensorsLengthBytes];
-  RETURN_IF_ERROR(file->ReadAt(0, absl::MakeSpan(prefix)));
-  uint64_t length;
-  std::memcpy(&length, prefix, sizeof(length));
-  if (length > kSafetensorsMaxHeader) {
-    return Damaged(path,
-                   absl::StrCat("the header's length is given as ", length, " bytes; the format allows ",
-                                kSafetensorsMaxHeader, "; is this safetensors?"));
-  }
-  if (length > file->size() - kSafetensorsLengthBytes) {
-    return Damaged(path,
-                   absl::StrCat("the header's length is given as ", length, " bytes, but the file has only ",
-                                file->size(), ": it was cut short, or is not safetensors"));
-  }
-  std::string json(length, '\0');
-  RETURN_IF_ERROR(file->ReadAt(kSafetensorsLengthBytes, absl::MakeSpan(json)));
-  ASSIGN_OR_RETURN(SafetensorsHeader header, ParseSafetensorsHeader(path, json, file->size()));
-
+  ASSIGN_OR_RETURN(SafetensorsHeader header, ReadSafetensorsHeader(*file));
   SafetensorsReader reader(std::move(file));
-  reader.arrays_ = std::move(header.arrays);
+  for (FileArray& a : header.arrays) {
+    const absl::optional<DType> dtype = DTypeOf(a.type);
+    if (!dtype.has_value()) {
+      return absl::UnimplementedError(
+          absl::StrCat(path, ": tensor ", QuotedForError(a.name), " is ", NameOf(a.type),
+                       "; a tensor in memory is float64, float32, float16, bfloat16, "
+                       "int64, int32 or uint8"));
+    }
+    reader.arrays_.push_back({std::move(a.name), *dtype, std::move(a.shape), a.offset, a.bytes});
+  }
   reader.metadata_ = std::move(header.metadata);
   for (size_t i = 0; i < reader.arrays_.size(); ++i) reader.index_.emplace(reader.arrays_[i].name, i);
   return reader;

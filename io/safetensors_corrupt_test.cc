@@ -101,7 +101,7 @@ std::vector<Case> Cases() {
       {"DTypeUnknown", File(Tensor1("\"F33\"", "[1]", "[0,4]"), 4),
        "tensor \"t\" has dtype \"F33\"; Halftone reads F64"},
       {"DTypeUnsupported", File(Tensor1("\"BOOL\"", "[4]", "[0,4]"), 4),
-       "has dtype \"BOOL\"; Halftone reads F64"},
+       "tensor \"t\" is bool; a tensor in memory is float64"},
       {"DTypeNumber", File(Tensor1("32", "[1]", "[0,4]"), 4), "tensor \"t\": dtype is not a string"},
       {"DTypeList", File(Tensor1("[]", "[1]", "[0,4]"), 4), "tensor \"t\": dtype is not a string"},
       {"ShapeString", File(Tensor1("\"F32\"", "\"1\"", "[0,4]"), 4), "tensor \"t\": shape " + whole},

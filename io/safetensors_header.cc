@@ -1,6 +1,7 @@
 #include "io/safetensors_header.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <tuple>
 #include <utility>
@@ -20,25 +21,39 @@ namespace {
 
 constexpr absl::string_view kMetadataKey = "__metadata__";
 
-struct DTypeName {
-  DType dtype;
+struct TypeName {
+  ElementType type;
   absl::string_view name;
 };
 
-constexpr DTypeName kDTypeNames[] = {{DType::kF64, "F64"},   {DType::kF32, "F32"}, {DType::kF16, "F16"},
-                                     {DType::kBF16, "BF16"}, {DType::kI64, "I64"}, {DType::kI32, "I32"},
-                                     {DType::kU8, "U8"}};
+constexpr TypeName kTypeNames[] = {
+    {ElementType::kF64, "F64"},
+    {ElementType::kF32, "F32"},
+    {ElementType::kF16, "F16"},
+    {ElementType::kBF16, "BF16"},
+    {ElementType::kI64, "I64"},
+    {ElementType::kI32, "I32"},
+    {ElementType::kU8, "U8"},
+    {ElementType::kI16, "I16"},
+    {ElementType::kI8, "I8"},
+    {ElementType::kU64, "U64"},
+    {ElementType::kU32, "U32"},
+    {ElementType::kU16, "U16"},
+    {ElementType::kF8E4M3FN, "F8_E4M3"},
+    {ElementType::kF8E5M2, "F8_E5M2"},
+    {ElementType::kBool, "BOOL"},
+};
 
-absl::optional<DType> DTypeOf(absl::string_view name) {
-  for (const DTypeName& row : kDTypeNames) {
-    if (row.name == name) return row.dtype;
+absl::optional<ElementType> TypeOf(absl::string_view name) {
+  for (const TypeName& row : kTypeNames) {
+    if (row.name == name) return row.type;
   }
   return absl::nullopt;
 }
 
 absl::string_view NameInFile(DType dtype) {
-  for (const DTypeName& row : kDTypeNames) {
-    if (row.dtype == dtype) return row.name;
+  for (const TypeName& row : kTypeNames) {
+    if (row.type == ElementTypeOf(dtype)) return row.name;
   }
   HALFTONE_CHECK(false);
   return "";
@@ -187,18 +202,18 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
 };
 
 // The entry as an array of the file, its size checked against its dtype, its shape and the file.
-absl::StatusOr<ArrayInfo> ToArray(absl::string_view path, const Entry& entry, uint64_t data_start,
+absl::StatusOr<FileArray> ToArray(absl::string_view path, const Entry& entry, uint64_t data_start,
                                   uint64_t data_bytes) {
   const std::string who = absl::StrCat("tensor ", QuotedForError(entry.name));
-  const absl::optional<DType> dtype = DTypeOf(*entry.dtype);
-  if (!dtype.has_value()) {
+  const absl::optional<ElementType> type = TypeOf(*entry.dtype);
+  if (!type.has_value()) {
     return absl::UnimplementedError(absl::StrCat(
         path, ": ", who, " has dtype ", QuotedForError(*entry.dtype), "; Halftone reads ",
-        absl::StrJoin(kDTypeNames, ", ",
-                      [](std::string* out, const DTypeName& row) { absl::StrAppend(out, row.name); })));
+        absl::StrJoin(kTypeNames, ", ",
+                      [](std::string* out, const TypeName& row) { absl::StrAppend(out, row.name); })));
   }
   const std::vector<int64_t> dims(entry.shape->begin(), entry.shape->end());
-  const absl::optional<uint64_t> bytes = ArrayBytes(*dtype, dims);
+  const absl::optional<uint64_t> bytes = ArrayBytes(*type, dims);
   const uint64_t begin = (*entry.offsets)[0], end = (*entry.offsets)[1];
   const Shape shape(dims);
   if (!bytes.has_value()) {
@@ -215,15 +230,15 @@ absl::StatusOr<ArrayInfo> ToArray(absl::string_view path, const Entry& entry, ui
     return Damaged(path, absl::StrCat(who, ": ", *entry.dtype, " of shape ", shape.ToString(), " takes ",
                                       *bytes, " bytes, but data_offsets give it ", end - begin));
   }
-  return ArrayInfo{entry.name, *dtype, shape, data_start + begin, *bytes};
+  return FileArray{entry.name, *type, shape, data_start + begin, *bytes};
 }
 
 // The arrays, sorted by offset, must cover [data_start, file_bytes) exactly.
-absl::Status CheckCover(absl::string_view path, absl::Span<const ArrayInfo> arrays, uint64_t data_start,
+absl::Status CheckCover(absl::string_view path, absl::Span<const FileArray> arrays, uint64_t data_start,
                         uint64_t file_bytes) {
   uint64_t next = data_start;
   for (size_t i = 0; i < arrays.size(); ++i) {
-    const ArrayInfo& a = arrays[i];
+    const FileArray& a = arrays[i];
     const std::string who = absl::StrCat("tensor ", QuotedForError(a.name));
     if (a.offset < next) {
       return Damaged(path, absl::StrCat(who, " overlaps tensor ", QuotedForError(arrays[i - 1].name)));
@@ -265,14 +280,39 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view path,
   header.metadata = std::move(handler.metadata);
   header.arrays.reserve(handler.entries.size());
   for (const Entry& entry : handler.entries) {
-    ASSIGN_OR_RETURN(ArrayInfo array, ToArray(path, entry, data_start, file_bytes - data_start));
+    ASSIGN_OR_RETURN(FileArray array, ToArray(path, entry, data_start, file_bytes - data_start));
     header.arrays.push_back(std::move(array));
   }
-  std::stable_sort(header.arrays.begin(), header.arrays.end(), [](const ArrayInfo& a, const ArrayInfo& b) {
+  std::stable_sort(header.arrays.begin(), header.arrays.end(), [](const FileArray& a, const FileArray& b) {
     return std::tie(a.offset, a.bytes) < std::tie(b.offset, b.bytes);
   });
   RETURN_IF_ERROR(CheckCover(path, header.arrays, data_start, file_bytes));
   return header;
+}
+
+absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(const InputFile& file) {
+  const std::string& path = file.path();
+  if (file.size() < kSafetensorsLengthBytes) {
+    return Damaged(path,
+                   absl::StrCat("the file has ", file.size(), " bytes; a safetensors file has at least 8"));
+  }
+  char prefix[kSafetensorsLengthBytes];
+  RETURN_IF_ERROR(file.ReadAt(0, absl::MakeSpan(prefix)));
+  uint64_t length;
+  std::memcpy(&length, prefix, sizeof(length));
+  if (length > kSafetensorsMaxHeader) {
+    return Damaged(path,
+                   absl::StrCat("the header's length is given as ", length, " bytes; the format allows ",
+                                kSafetensorsMaxHeader, "; is this safetensors?"));
+  }
+  if (length > file.size() - kSafetensorsLengthBytes) {
+    return Damaged(path,
+                   absl::StrCat("the header's length is given as ", length, " bytes, but the file has only ",
+                                file.size(), ": it was cut short, or is not safetensors"));
+  }
+  std::string json(length, '\0');
+  RETURN_IF_ERROR(file.ReadAt(kSafetensorsLengthBytes, absl::MakeSpan(json)));
+  return ParseSafetensorsHeader(path, json, file.size());
 }
 
 absl::StatusOr<std::string> MakeSafetensorsHeader(absl::string_view path, absl::Span<const ArrayInfo> arrays,

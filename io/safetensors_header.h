@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "io/array.h"
+#include "io/input_file.h"
 
 namespace halftone {
 
@@ -19,7 +20,7 @@ inline constexpr uint64_t kSafetensorsLengthBytes = 8;
 inline constexpr uint64_t kSafetensorsMaxHeader = 100'000'000;  // the format's own limit
 
 struct SafetensorsHeader {
-  std::vector<ArrayInfo> arrays;  // in the order of their bytes in the file
+  std::vector<FileArray> arrays;  // in the order of their bytes in the file
   std::map<std::string, std::string> metadata;
 };
 
@@ -27,6 +28,9 @@ struct SafetensorsHeader {
 // Checks every rule of the format, names unique and the arrays covering the rest of the file among them.
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view path, absl::string_view json,
                                                          uint64_t file_bytes);
+
+// The same from the file itself.
+absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(const InputFile& file);
 
 // The bytes before the arrays, length included, a multiple of 8. `arrays`' order is the order of their bytes;
 // their offsets are not looked at.

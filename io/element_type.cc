@@ -1,0 +1,162 @@
+#include "io/element_type.h"
+
+#include <array>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "base/check.h"
+#include "fp16/bfloat16.h"
+#include "fp16/half.h"
+
+namespace halftone {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "elements are loaded as they lie in the chunk");
+
+struct Row {
+  ElementType type;
+  absl::string_view name;
+  size_t size;
+  absl::optional<DType> dtype;
+};
+
+const Row& RowOf(ElementType type) {
+  static constexpr Row kRows[] = {
+      {ElementType::kF64, "float64", 8, DType::kF64},
+      {ElementType::kF32, "float32", 4, DType::kF32},
+      {ElementType::kF16, "float16", 2, DType::kF16},
+      {ElementType::kBF16, "bfloat16", 2, DType::kBF16},
+      {ElementType::kF8E4M3FN, "float8_e4m3fn", 1, absl::nullopt},
+      {ElementType::kF8E5M2, "float8_e5m2", 1, absl::nullopt},
+      {ElementType::kI64, "int64", 8, DType::kI64},
+      {ElementType::kI32, "int32", 4, DType::kI32},
+      {ElementType::kI16, "int16", 2, absl::nullopt},
+      {ElementType::kI8, "int8", 1, absl::nullopt},
+      {ElementType::kU64, "uint64", 8, absl::nullopt},
+      {ElementType::kU32, "uint32", 4, absl::nullopt},
+      {ElementType::kU16, "uint16", 2, absl::nullopt},
+      {ElementType::kU8, "uint8", 1, DType::kU8},
+      {ElementType::kBool, "bool", 1, absl::nullopt},
+  };
+  const Row& row = kRows[static_cast<size_t>(type)];
+  HALFTONE_CHECK(row.type == type);
+  return row;
+}
+
+// IEEE 754's rules, but for E4M3FN's highest exponent, which holds numbers and one NaN.
+template <bool kE4M3FN>
+constexpr float Float8Value(uint8_t code) {
+  constexpr int kMantissa = kE4M3FN ? 3 : 2;
+  constexpr int kBias = kE4M3FN ? 7 : 15;
+  const int magnitude = code & 0x7f;
+  const int exponent = magnitude >> kMantissa, mantissa = magnitude & ((1 << kMantissa) - 1);
+  float value = static_cast<float>(exponent == 0 ? mantissa : mantissa + (1 << kMantissa));
+  if (kE4M3FN ? magnitude == 0x7f : exponent == 31 && mantissa != 0) {
+    return std::numeric_limits<float>::quiet_NaN();
+  }
+  if (!kE4M3FN && exponent == 31) {
+    value = std::numeric_limits<float>::infinity();
+  } else {
+    const int scale = (exponent == 0 ? 1 : exponent) - kBias - kMantissa;
+    for (int i = 0; i < scale; ++i) value *= 2;
+    for (int i = 0; i > scale; --i) value /= 2;
+  }
+  return code & 0x80 ? -value : value;
+}
+
+template <bool kE4M3FN>
+constexpr std::array<float, 256> Float8Table() {
+  std::array<float, 256> table{};
+  for (int i = 0; i < 256; ++i) table[i] = Float8Value<kE4M3FN>(static_cast<uint8_t>(i));
+  return table;
+}
+
+template <typename From, typename To>
+void Convert(const char* from, absl::Span<To> to) {
+  for (size_t i = 0; i < to.size(); ++i) {
+    From x;
+    std::memcpy(&x, from + i * sizeof(x), sizeof(x));
+    to[i] = static_cast<To>(x);
+  }
+}
+
+template <typename To>
+void ConvertTable(const std::array<float, 256>& table, const char* from, absl::Span<To> to) {
+  for (size_t i = 0; i < to.size(); ++i) to[i] = table[static_cast<uint8_t>(from[i])];
+}
+
+template <typename To>
+void ConvertAny(ElementType type, absl::Span<const char> bytes, absl::Span<To> to) {
+  static constexpr std::array<float, 256> kE4M3FN = Float8Table<true>(), kE5M2 = Float8Table<false>();
+  HALFTONE_CHECK(bytes.size() == to.size() * SizeOf(type));
+  const char* from = bytes.data();
+  switch (type) {
+    case ElementType::kF64:
+      return Convert<double>(from, to);
+    case ElementType::kF32:
+      return Convert<float>(from, to);
+    case ElementType::kF16:
+      return Convert<half>(from, to);
+    case ElementType::kBF16:
+      return Convert<bfloat16>(from, to);
+    case ElementType::kF8E4M3FN:
+      return ConvertTable(kE4M3FN, from, to);
+    case ElementType::kF8E5M2:
+      return ConvertTable(kE5M2, from, to);
+    case ElementType::kI64:
+      return Convert<int64_t>(from, to);
+    case ElementType::kI32:
+      return Convert<int32_t>(from, to);
+    case ElementType::kI16:
+      return Convert<int16_t>(from, to);
+    case ElementType::kI8:
+      return Convert<int8_t>(from, to);
+    case ElementType::kU64:
+      return Convert<uint64_t>(from, to);
+    case ElementType::kU32:
+      return Convert<uint32_t>(from, to);
+    case ElementType::kU16:
+      return Convert<uint16_t>(from, to);
+    case ElementType::kU8:
+      return Convert<uint8_t>(from, to);
+    case ElementType::kBool:
+      for (size_t i = 0; i < to.size(); ++i) to[i] = from[i] != 0;
+      return;
+  }
+}
+
+}  // namespace
+
+size_t SizeOf(ElementType type) { return RowOf(type).size; }
+
+absl::string_view NameOf(ElementType type) { return RowOf(type).name; }
+
+absl::optional<ElementType> ElementTypeFromName(absl::string_view name) {
+  for (const ElementType type : kAllElementTypes) {
+    if (NameOf(type) == name) return type;
+  }
+  return absl::nullopt;
+}
+
+bool IsFloat(ElementType type) { return type <= ElementType::kF8E5M2; }
+
+ElementType ElementTypeOf(DType dtype) {
+  for (const ElementType type : kAllElementTypes) {
+    if (DTypeOf(type) == dtype) return type;
+  }
+  HALFTONE_CHECK(false);
+  return ElementType::kF32;
+}
+
+absl::optional<DType> DTypeOf(ElementType type) { return RowOf(type).dtype; }
+
+void ConvertElements(ElementType type, absl::Span<const char> bytes, absl::Span<double> to) {
+  ConvertAny(type, bytes, to);
+}
+
+void ConvertElements(ElementType type, absl::Span<const char> bytes, absl::Span<float> to) {
+  ConvertAny(type, bytes, to);
+}
+
+}  // namespace halftone

@@ -1,0 +1,60 @@
+// The types of elements that files hold: more than the DTypes that Halftone computes with.
+#ifndef HALFTONE_IO_ELEMENT_TYPE_H_
+#define HALFTONE_IO_ELEMENT_TYPE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "absl/types/span.h"
+#include "tensor/dtype.h"
+
+namespace halftone {
+
+// kF8E4M3FN: bias 7, no infinity, NaN is S.1111.111, largest 448. kF8E5M2: bias 15, infinities and NaNs as in
+// IEEE 754, largest finite 57344. Both from P. Micikevicius et al., "FP8 Formats for Deep Learning", 2022.
+enum class ElementType : uint8_t {
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kF8E4M3FN,
+  kF8E5M2,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU64,
+  kU32,
+  kU16,
+  kU8,
+  kBool,
+};
+
+inline constexpr ElementType kAllElementTypes[] = {
+    ElementType::kF64,    ElementType::kF32, ElementType::kF16, ElementType::kBF16, ElementType::kF8E4M3FN,
+    ElementType::kF8E5M2, ElementType::kI64, ElementType::kI32, ElementType::kI16,  ElementType::kI8,
+    ElementType::kU64,    ElementType::kU32, ElementType::kU16, ElementType::kU8,   ElementType::kBool,
+};
+
+size_t SizeOf(ElementType type);             // bytes an element
+absl::string_view NameOf(ElementType type);  // "float32", "float8_e4m3fn", "uint16", "bool", ...
+// By NameOf's names.
+absl::optional<ElementType> ElementTypeFromName(absl::string_view name);
+bool IsFloat(ElementType type);
+
+ElementType ElementTypeOf(DType dtype);
+// Nothing when no Tensor holds such elements.
+absl::optional<DType> DTypeOf(ElementType type);
+
+// The values of little-endian elements; bytes.size() must be to.size() * SizeOf(type). A value that the
+// target does not hold exactly (float64 and integers beyond 2^24 in a float, beyond 2^53 in a double) is
+// rounded to nearest even, a float64 beyond float's range to infinity. NaNs stay NaNs. A bool is 0 or 1: any
+// byte but 0 counts as 1.
+void ConvertElements(ElementType type, absl::Span<const char> bytes, absl::Span<double> to);
+void ConvertElements(ElementType type, absl::Span<const char> bytes, absl::Span<float> to);
+
+}  // namespace halftone
+
+#endif  // HALFTONE_IO_ELEMENT_TYPE_H_

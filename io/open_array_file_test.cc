@@ -1,0 +1,216 @@
+#include "io/open_array_file.h"
+
+#include <cstring>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "io/element_type.h"
+#include "io/safetensors.h"
+#include "io/test_files.h"
+
+namespace halftone {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<double> Values(const ArrayFile& file, size_t index) {
+  std::vector<double> values;
+  uint64_t bytes = 0;
+  const FileArray& array = file.arrays()[index];
+  const absl::Status status = file.ReadChunks(index, [&](absl::Span<const char> chunk) {
+    EXPECT_FALSE(chunk.empty());
+    EXPECT_LE(chunk.size(), kMaxChunkBytes);
+    EXPECT_EQ(chunk.size() % SizeOf(array.type), 0u);
+    const size_t had = values.size();
+    values.resize(had + chunk.size() / SizeOf(array.type));
+    ConvertElements(array.type, chunk, absl::MakeSpan(values).subspan(had));
+    bytes += chunk.size();
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(bytes, array.bytes);
+  return values;
+}
+
+// Reads all there is, and says what is wrong.
+absl::Status ReadAll(const std::string& path, const OpenOptions& options = {}) {
+  const auto file = OpenArrayFile(path, options);
+  if (!file.ok()) return file.status();
+  for (size_t i = 0; i < (*file)->arrays().size(); ++i) {
+    const absl::Status status =
+        (*file)->ReadChunks(i, [](absl::Span<const char>) { return absl::OkStatus(); });
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+void ExpectOneLine(const absl::Status& status, const std::string& path) {
+  EXPECT_TRUE(absl::StartsWith(status.message(), path)) << status;
+  EXPECT_FALSE(absl::StrContains(status.message(), '\n')) << status;
+  EXPECT_LT(status.message().size(), path.size() + 300) << status;
+}
+
+void ExpectEveryCutRefused(absl::string_view name, const std::string& bytes) {
+  for (size_t n = 0; n < bytes.size(); ++n) {
+    const std::string path = TempFile(absl::StrCat("cut_", name), absl::string_view(bytes).substr(0, n));
+    const absl::Status status = ReadAll(path);
+    EXPECT_FALSE(status.ok()) << n;
+    ExpectOneLine(status, path);
+  }
+}
+
+void ExpectNoFlipCrashes(absl::string_view name, const std::string& bytes) {
+  int refused = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    for (const int flip : {0x01, 0x04, 0x20, 0x80, 0xff}) {
+      std::string damaged = bytes;
+      damaged[i] = static_cast<char>(damaged[i] ^ flip);
+      const std::string path = TempFile(absl::StrCat("flipped_", name), damaged);
+      const absl::Status status = ReadAll(path);
+      refused += !status.ok();
+      if (!status.ok()) ExpectOneLine(status, path);
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
+
+std::string Safetensors(absl::string_view dtype, absl::string_view data) {
+  const std::string json = absl::StrCat("{\"t\":{\"dtype\":\"", dtype, "\",\"shape\":[", data.size() / 2,
+                                        ",2],\"data_offsets\":[0,", data.size(), "]}}");
+  return absl::StrCat(LittleEndian(json.size(), 8), json, data);
+}
+
+TEST(OpenArrayFileTest, SafetensorsByContentWithTypesThatNoTensorHas) {
+  const auto file = OpenArrayFile(TempFile("no_extension", Safetensors("F8_E4M3", "\x38\xb8\x7e\x01")));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ((*file)->format(), "safetensors");
+  ASSERT_EQ((*file)->arrays().size(), 1u);
+  EXPECT_EQ((*file)->arrays()[0].name, "t");
+  EXPECT_EQ((*file)->arrays()[0].type, ElementType::kF8E4M3FN);
+  EXPECT_EQ((*file)->arrays()[0].shape, Shape({2, 2}));
+  EXPECT_THAT(Values(**file, 0), ElementsAre(1, -1, 448, 1.0 / 512));
+  const auto bools = OpenArrayFile(TempFile("bools", Safetensors("BOOL", absl::string_view("\1\0", 2))));
+  ASSERT_TRUE(bools.ok()) << bools.status();
+  EXPECT_THAT(Values(**bools, 0), ElementsAre(1, 0));
+}
+
+TEST(OpenArrayFileTest, EveryArrayOfSafetensorsIsWhatItsReaderReads) {
+  Device device;
+  const std::string path = "io/testdata/torch.safetensors";
+  const auto file = OpenArrayFile(path);
+  const auto reader = SafetensorsReader::Open(path);
+  ASSERT_TRUE(file.ok() && reader.ok());
+  ASSERT_EQ((*file)->arrays().size(), reader->arrays().size());
+  for (size_t i = 0; i < reader->arrays().size(); ++i) {
+    const auto tensor = reader->Read(device, reader->arrays()[i].name);
+    ASSERT_TRUE(tensor.ok());
+    std::string bytes;
+    ASSERT_TRUE((*file)
+                    ->ReadChunks(i,
+                                 [&](absl::Span<const char> c) {
+                                   bytes.append(c.data(), c.size());
+                                   return absl::OkStatus();
+                                 })
+                    .ok());
+    EXPECT_EQ(bytes, std::string(static_cast<const char*>(tensor->raw()), tensor->bytes()));
+  }
+}
+
+TEST(OpenArrayFileTest, Npy) {
+  for (const char* name :
+       {"f8", "f4", "f2", "i8", "i4", "u1", "big_endian_f4", "big_endian_i8", "version2"}) {
+    const auto file = OpenArrayFile(absl::StrCat("io/testdata/", name, ".npy"));
+    ASSERT_TRUE(file.ok()) << file.status();
+    EXPECT_EQ((*file)->format(), "npy");
+    const FileArray& array = (*file)->arrays()[0];
+    EXPECT_EQ(array.name, name);
+    EXPECT_EQ(array.shape, Shape({2, 3}));
+    EXPECT_FALSE(array.fortran_order);
+    std::vector<double> expected;
+    for (int i = 0; i < 6; ++i) {
+      expected.push_back(IsFloat(array.type)              ? i / 2.0 - 2
+                         : array.type == ElementType::kU8 ? 3 * i
+                                                          : 3 * i - 2);
+    }
+    EXPECT_EQ(Values(**file, 0), expected) << name;
+  }
+  const auto fortran = OpenArrayFile("io/testdata/fortran_f4.npy");
+  ASSERT_TRUE(fortran.ok());
+  EXPECT_TRUE((*fortran)->arrays()[0].fortran_order);
+  EXPECT_EQ(Values(**fortran, 0)[1], 4);  // of shape [2, 3, 4]: element [1, 0, 0], the 12th in C order
+  const auto bools = OpenArrayFile("io/testdata/refused_bool.npy");
+  ASSERT_TRUE(bools.ok()) << bools.status();
+  EXPECT_EQ((*bools)->arrays()[0].type, ElementType::kBool);
+  EXPECT_EQ(OpenArrayFile("io/testdata/refused_complex.npy").status().code(),
+            absl::StatusCode::kUnimplemented);
+}
+
+TEST(OpenArrayFileTest, RawInManyChunks) {
+  std::vector<uint16_t> numbers(3 * kMaxChunkBytes / 4 + 1);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  const std::string path = TempFile(
+      "raw.bin", {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(numbers[0])});
+  const auto file = OpenArrayFile(path, {.raw_type = ElementType::kU16});
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ((*file)->format(), "raw");
+  EXPECT_EQ((*file)->arrays()[0].name, "raw");
+  EXPECT_EQ((*file)->arrays()[0].shape, Shape({static_cast<int64_t>(numbers.size())}));
+  EXPECT_EQ(Values(**file, 0), std::vector<double>(numbers.begin(), numbers.end()));
+  int calls = 0;
+  const absl::Status stopped = (*file)->ReadChunks(0, [&](absl::Span<const char>) {
+    ++calls;
+    return absl::CancelledError("enough");
+  });
+  EXPECT_EQ(stopped.message(), "enough");
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(OpenArrayFileTest, RawMustFitItsTypeAndShape) {
+  const std::string path = TempFile("raw_fits.bin", std::string(24, '\0'));
+  const auto message = [&](ElementType type, absl::optional<Shape> shape) {
+    const absl::Status status = ReadAll(path, {.raw_type = type, .raw_shape = shape});
+    if (!status.ok()) ExpectOneLine(status, path);
+    return std::string(status.message());
+  };
+  EXPECT_EQ(message(ElementType::kF32, Shape{2, 3}), "");
+  EXPECT_EQ(message(ElementType::kF64, absl::nullopt), "");
+  EXPECT_THAT(message(ElementType::kF32, Shape{2, 2}), HasSubstr("takes 16 bytes, but the file has 24"));
+  EXPECT_THAT(message(ElementType::kF32, Shape{int64_t{1} << 62}), HasSubstr("larger than any memory"));
+  EXPECT_EQ(ReadAll(path, {.raw_shape = Shape{6}}).code(), absl::StatusCode::kInvalidArgument);
+  const absl::Status odd = ReadAll(TempFile("odd.bin", "abc"), {.raw_type = ElementType::kF16});
+  EXPECT_THAT(std::string(odd.message()), HasSubstr("3 bytes are no whole number of float16"));
+}
+
+TEST(OpenArrayFileTest, WhatIsNoFormatIsSaid) {
+  const std::string path = TempFile("notes.txt", "hello");
+  const absl::Status status = ReadAll(path);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("give their element type and shape"));
+  ExpectOneLine(status, path);
+  EXPECT_THAT(std::string(ReadAll(TempFile("a.npy", "hello")).message()), HasSubstr("not a .npy file"));
+  EXPECT_THAT(std::string(ReadAll(TempFile("a.safetensors", "hello")).message()), HasSubstr("has 5 bytes"));
+  EXPECT_FALSE(ReadAll(TempFile("empty", "")).ok());
+  EXPECT_FALSE(ReadAll(TempPath("missing.npy")).ok());
+}
+
+TEST(OpenArrayFileDamageTest, Safetensors) {
+  const std::string bytes = Safetensors("I16", "abcdefgh");
+  ExpectEveryCutRefused("a.safetensors", bytes);
+  ExpectNoFlipCrashes("a.safetensors", bytes);
+}
+
+TEST(OpenArrayFileDamageTest, Npy) {
+  const std::string bytes = *ReadFile("io/testdata/big_endian_f4.npy");
+  ExpectEveryCutRefused("a.npy", bytes);
+  ExpectNoFlipCrashes("a.npy", bytes);
+}
+
+}  // namespace
+}  // namespace halftone

@@ -96,9 +96,9 @@ TEST(AugmentTest, DrawsAreUniformAndDifferByImageEpochAndSeed) {
   }
   EXPECT_NEAR(flips, 4500, 240);
   // One in 162 agrees by chance.
-  EXPECT_NEAR(by_epoch, kImages / 162, 40);
-  EXPECT_NEAR(by_seed, kImages / 162, 40);
-  EXPECT_NEAR(by_image, kImages / 162, 40);
+  EXPECT_NEAR(by_epoch, kImages / 162.0, 40);
+  EXPECT_NEAR(by_seed, kImages / 162.0, 40);
+  EXPECT_NEAR(by_image, kImages / 162.0, 40);
 }
 
 TEST(AugmentTest, FlipsOnlyWhereThatIsAllowed) {

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kImages = 10000;
 
-void BM_Render(benchmark::State& state) {
+void Render(benchmark::State& state) {
   const ImageDataset data = MakeDataset(3, 32, 32, kImages);
   const std::vector<PixelTable> tables = NormalizationTables(data);
   std::vector<float> out(data.image_bytes());
@@ -23,9 +23,9 @@ void BM_Render(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(BM_Render)->ArgName("augment")->Arg(0)->Arg(1);
+BENCHMARK(Render)->ArgName("augment")->Arg(0)->Arg(1);
 
-void BM_Loader(benchmark::State& state) {
+void Loader(benchmark::State& state) {
   Device device;
   const ImageDataset data = MakeDataset(3, 32, 32, kImages);
   const bool train = state.range(0) != 0;
@@ -37,9 +37,9 @@ void BM_Loader(benchmark::State& state) {
   for (auto _ : state) images += loader->Next().labels.elements();
   state.SetItemsProcessed(images);
 }
-BENCHMARK(BM_Loader)->ArgName("train")->Arg(0)->Arg(1)->UseRealTime();
+BENCHMARK(Loader)->ArgName("train")->Arg(0)->Arg(1)->UseRealTime();
 
-void BM_Shuffle(benchmark::State& state) {
+void Shuffle(benchmark::State& state) {
   std::vector<uint32_t> order(50000);
   int64_t epoch = 0;
   for (auto _ : state) {
@@ -48,7 +48,7 @@ void BM_Shuffle(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * std::ssize(order));
 }
-BENCHMARK(BM_Shuffle);
+BENCHMARK(Shuffle);
 
 }  // namespace
 }  // namespace halftone

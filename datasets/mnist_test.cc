@@ -9,7 +9,7 @@
 namespace halftone {
 namespace {
 
-std::string Idx(std::vector<uint32_t> header, size_t bytes, int value = 0) {
+std::string Idx(const std::vector<uint32_t>& header, size_t bytes, int value = 0) {
   std::string file;
   for (const uint32_t word : header) {
     for (const int shift : {24, 16, 8, 0}) file += static_cast<char>(word >> shift);

@@ -42,7 +42,7 @@ TEST(ShuffleTest, EveryPermutationOfThreeIsAsLikely) {
   for (const int count : counts) {
     if (count == 0) continue;
     ++seen;
-    EXPECT_NEAR(count, kEpochs / 6, 5 * 29);  // five standard deviations of a binomial count
+    EXPECT_NEAR(count, kEpochs / 6.0, 5 * 29);  // five standard deviations of a binomial count
   }
   EXPECT_EQ(seen, 6);
 }

@@ -13,8 +13,8 @@ namespace {
 
 class GraphTest : public ::testing::Test {
  protected:
-  Tensor F64(Shape shape, std::vector<double> v) { return Tensor::From<double>(device_, shape, v); }
-  Tensor F32(Shape shape, std::vector<float> v) { return Tensor::From<float>(device_, shape, v); }
+  Tensor F64(const Shape& shape, const std::vector<double>& v) { return Tensor::From<double>(device_, shape, v); }
+  Tensor F32(const Shape& shape, const std::vector<float>& v) { return Tensor::From<float>(device_, shape, v); }
 
   Device device_;
 };

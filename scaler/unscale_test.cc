@@ -1,9 +1,10 @@
 #include "scaler/unscale.h"
 
 #include <algorithm>
+#include <bit>
 #include <cfloat>
 #include <cmath>
-#include <cstring>
+#include <cstdint>
 #include <limits>
 #include <random>
 #include <vector>
@@ -79,7 +80,7 @@ Arrays RandomArrays(const std::vector<size_t>& sizes, float magnitude) {
 const std::vector<size_t> kSizes = {1,    0,    2,    3, 7,     8,    15,     16, 17,
                                     4095, 4096, 4097, 0, 65536, 8191, 100003, 31, 0};
 
-bool SameBits(double a, double b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
+bool SameBits(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
 
 TEST(UnscaleAndCheckTest, SameBitsAsTheTwinOnEveryMachine) {
   for (const float scale : {1.0f, 65536.0f, 3.0f, 0.0016704326f, 1.7014118e38f}) {

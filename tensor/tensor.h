@@ -8,6 +8,7 @@
 #ifndef HALFTONE_TENSOR_TENSOR_H_
 #define HALFTONE_TENSOR_TENSOR_H_
 
+#include <algorithm>
 #include <memory>
 
 #include "absl/types/span.h"
@@ -26,9 +27,9 @@ class Tensor {
   static Tensor Zeros(Device& device, DType dtype, Shape shape);
   // Every element of `shape`, in order.
   template <typename T>
-  static Tensor From(Device& device, Shape shape, absl::Span<const T> elements) {
+  static Tensor From(Device& device, const Shape& shape, absl::Span<const T> elements) {
     static_assert(kIsDType<T>);
-    Tensor t = Empty(device, kDTypeOf<T>, std::move(shape));
+    Tensor t = Empty(device, kDTypeOf<T>, shape);
     HALFTONE_CHECK(static_cast<int64_t>(elements.size()) == t.elements());
     std::copy(elements.begin(), elements.end(), t.data<T>());
     return t;

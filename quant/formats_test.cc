@@ -1,0 +1,90 @@
+#include "quant/formats.h"
+
+#include <set>
+#include <string_view>
+
+#include "fp16/format_reference.h"
+#include "gtest/gtest.h"
+
+namespace halftone {
+namespace {
+
+TEST(FormatsTest, SameAsTwin) {
+  for (const FloatFormat& format : kFloatFormats) reference::ExpectSameAsTwin(format);
+}
+
+TEST(FormatsTest, NamesAreUnique) {
+  std::set<std::string_view> names;
+  for (const FloatFormat& format : kFloatFormats)
+    EXPECT_TRUE(names.insert(format.name).second) << format.name;
+}
+
+// OFP8, the tables of the formats' details.
+TEST(FormatsTest, E4m3fn) {
+  static_assert(kFloat8E4m3fn.bits() == 8);
+  static_assert(kFloat8E4m3fn.largest_finite() == 448);
+  static_assert(kFloat8E4m3fn.smallest_normal() == 0x1p-6);
+  static_assert(kFloat8E4m3fn.smallest_subnormal() == 0x1p-9);
+  static_assert(kFloat8E4m3fn.epsilon() == 0.125);
+  static_assert(kFloat8E4m3fn.has_negative_zero());
+  static_assert(Decode(kFloat8E4m3fn, 0b0'1111'110) == 448 && Decode(kFloat8E4m3fn, 0b0'0111'000) == 1);
+  for (uint32_t code = 0; code < 256; ++code) {
+    EXPECT_EQ(IsNan(kFloat8E4m3fn, code), code == 0x7f || code == 0xff);
+    EXPECT_FALSE(IsInf(kFloat8E4m3fn, code));
+  }
+}
+
+TEST(FormatsTest, E5m2) {
+  static_assert(kFloat8E5m2.bits() == 8);
+  static_assert(kFloat8E5m2.largest_finite() == 57344);
+  static_assert(kFloat8E5m2.smallest_normal() == 0x1p-14);
+  static_assert(kFloat8E5m2.smallest_subnormal() == 0x1p-16);
+  static_assert(kFloat8E5m2.epsilon() == 0.25);
+  static_assert(kFloat8E5m2.has_negative_zero());
+  for (const uint32_t sign : {0x00u, 0x80u}) {
+    EXPECT_TRUE(IsInf(kFloat8E5m2, sign | 0b11111'00));
+    for (const uint32_t mantissa : {1, 2, 3}) EXPECT_TRUE(IsNan(kFloat8E5m2, sign | 0b11111'00 | mantissa));
+    EXPECT_TRUE(IsFinite(kFloat8E5m2, sign | 0b11110'11));
+  }
+  // The upper byte of binary16.
+  for (uint32_t code = 0; code < 256; ++code) {
+    if (!IsNan(kFloat8E5m2, code)) {
+      EXPECT_EQ(Decode(kFloat8E5m2, code), Decode(kFloat16, code << 8)) << code;
+    }
+  }
+}
+
+// A value that rounds once to one side of a middle and twice to the other: from double by way of float.
+TEST(FormatsTest, RoundsOnce) {
+  for (const FloatFormat& format : kFloatFormats) {
+    const double middle = 1 + format.epsilon() / 2, above = middle + 0x1p-40;
+    const uint32_t one = Encode(format, 1.0, Rounding::kNearestEven, Overflow::kInfinity);
+    EXPECT_EQ(Encode(format, middle, Rounding::kNearestEven, Overflow::kInfinity), one) << format.name;
+    EXPECT_EQ(Encode(format, above, Rounding::kNearestEven, Overflow::kInfinity), one + 1) << format.name;
+    EXPECT_EQ(Encode(format, static_cast<float>(above), Rounding::kNearestEven, Overflow::kInfinity), one)
+        << format.name;
+  }
+}
+
+// OFP8's conversion from wider formats, with and without saturation.
+TEST(FormatsTest, Ofp8Overflow) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  const auto encode = [](const FloatFormat& format, float x, Overflow overflow) {
+    return Encode(format, x, Rounding::kNearestEven, overflow);
+  };
+  for (const uint32_t sign : {0x00u, 0x80u}) {
+    const float one = sign ? -1.0f : 1.0f;
+    EXPECT_EQ(encode(kFloat8E4m3fn, one * 464, Overflow::kInfinity), sign | 0x7e);
+    EXPECT_EQ(encode(kFloat8E4m3fn, one * 464.001f, Overflow::kInfinity), sign | 0x7f);
+    EXPECT_EQ(encode(kFloat8E4m3fn, one * kInf, Overflow::kInfinity), sign | 0x7f);
+    EXPECT_EQ(encode(kFloat8E4m3fn, one * 464.001f, Overflow::kSaturate), sign | 0x7e);
+    EXPECT_EQ(encode(kFloat8E4m3fn, one * kInf, Overflow::kSaturate), sign | 0x7e);
+    EXPECT_EQ(encode(kFloat8E5m2, one * 61439, Overflow::kInfinity), sign | 0x7b);
+    EXPECT_EQ(encode(kFloat8E5m2, one * 61440, Overflow::kInfinity), sign | 0x7c);
+    EXPECT_EQ(encode(kFloat8E5m2, one * 61440, Overflow::kNan), sign | 0x7e);
+    EXPECT_EQ(encode(kFloat8E5m2, one * kInf, Overflow::kSaturate), sign | 0x7b);
+  }
+}
+
+}  // namespace
+}  // namespace halftone

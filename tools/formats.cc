@@ -1,0 +1,54 @@
+// Prints the facts of every floating-point format that Halftone knows, one line each.
+#include "quant/formats.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/str_format.h"
+
+namespace halftone {
+namespace {
+
+// Exactly where that takes at most six digits, else as the literature does: 65504, 0.125, 3.39e+38, 6.10e-05.
+std::string Number(double value) {
+  const std::string digits = absl::StrFormat("%.6g", value);
+  return std::strtod(digits.c_str(), nullptr) == value ? digits : absl::StrFormat("%.2e", value);
+}
+
+const char* NanName(const FloatFormat& format) {
+  switch (format.nan_codes) {
+    case NanCodes::kIeee:
+      return "as IEEE 754";
+    case NanCodes::kAllOnes:
+      return "all ones";
+    case NanCodes::kNegativeZero:
+      return "negative zero";
+    case NanCodes::kNone:
+      break;
+  }
+  return "none";
+}
+
+void PrintTable() {
+  constexpr char kRow[] = "%-15s %4s %8s %8s %4s %9s %15s %18s %9s %6s %10s  %s\n";
+  absl::PrintF(kRow, "format", "bits", "exponent", "mantissa", "bias", "largest", "smallest normal",
+               "smallest subnormal", "epsilon", "digits", "infinities", "NaN codes");
+  for (const FloatFormat& format : kFloatFormats) {
+    absl::PrintF(kRow, format.name, absl::StrFormat("%d", format.bits()),
+                 absl::StrFormat("%d", format.exponent_bits), absl::StrFormat("%d", format.mantissa_bits),
+                 absl::StrFormat("%d", format.bias), Number(format.largest_finite()),
+                 Number(format.smallest_normal()), Number(format.smallest_subnormal()),
+                 Number(format.epsilon()), absl::StrFormat("%.1f", format.decimal_digits()),
+                 format.has_infinity ? "yes" : "no", NanName(format));
+  }
+}
+
+}  // namespace
+}  // namespace halftone
+
+int main() {
+  halftone::PrintTable();
+  // A full disk or a closed pipe shows only when the output is flushed.
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}

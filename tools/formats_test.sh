@@ -1,0 +1,23 @@
+#!/bin/bash
+# The printed table: the literature's figures, a line for each format, columns that align.
+set -u
+failures=0
+fail() {
+  echo "FAILED: $*"
+  failures=$((failures + 1))
+}
+
+table=$("$1") || fail "exit code $?"
+has_row() {
+  grep -qE "^$1 *\$" <<<"$(tr -s ' ' <<<"$table")" || fail "no row: $1"
+}
+has_row 'float16 16 5 10 15 65504 6\.10e-05 5\.96e-08 9\.77e-04 3\.3 yes as IEEE 754'
+has_row 'bfloat16 16 8 7 127 3\.39e\+38 1\.18e-38 9\.18e-41 0\.0078125 2\.4 yes as IEEE 754'
+has_row 'float8_e4m3fn 8 4 3 7 448 0\.015625 1\.95e-03 0\.125 1\.2 no all ones'
+has_row 'float8_e5m2 8 5 2 15 57344 6\.10e-05 1\.53e-05 0\.25 0\.9 yes as IEEE 754'
+[[ $(wc -l <<<"$table") -ge 5 ]] || fail "too few lines"
+# The last column starts at the same place in every line.
+starts=$(sed -E 's/(NaN codes|as IEEE 754|all ones|negative zero|none)$//' <<<"$table" | awk '{print length}' | sort -u | wc -l)
+[[ $starts -eq 1 ]] || fail "columns do not align"
+
+[[ $failures -eq 0 ]] || { echo "$table"; exit 1; }

@@ -18,7 +18,7 @@ namespace {
 constexpr size_t kBytesPerElement = sizeof(float) + sizeof(half);
 
 template <typename From, typename To>
-void BM_Convert(benchmark::State& state) {
+void ConvertAll(benchmark::State& state) {
   const size_t n = static_cast<size_t>(state.range(0));
   const std::vector<From> from(n, From(1.25f));
   std::vector<To> to(n, To(0.0f));
@@ -29,7 +29,7 @@ void BM_Convert(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * state.range(0) * kBytesPerElement);
 }
 
-void BM_Memcpy(benchmark::State& state) {
+void Memcpy(benchmark::State& state) {
   const size_t bytes = static_cast<size_t>(state.range(0)) * kBytesPerElement / 2;  // read, and written
   const std::vector<uint8_t> from(bytes, 1);
   std::vector<uint8_t> to(bytes);
@@ -41,11 +41,11 @@ void BM_Memcpy(benchmark::State& state) {
 }
 
 #define HALFTONE_SIZES Arg(100)->Arg(1'000)->Arg(10'000)->Arg(10'000'000)
-BENCHMARK(BM_Convert<float, half>)->Name("float_to_half")->HALFTONE_SIZES;
-BENCHMARK(BM_Convert<half, float>)->Name("half_to_float")->HALFTONE_SIZES;
-BENCHMARK(BM_Convert<float, bfloat16>)->Name("float_to_bfloat16")->HALFTONE_SIZES;
-BENCHMARK(BM_Convert<bfloat16, float>)->Name("bfloat16_to_float")->HALFTONE_SIZES;
-BENCHMARK(BM_Memcpy)->Name("memcpy")->HALFTONE_SIZES;
+BENCHMARK(ConvertAll<float, half>)->Name("float_to_half")->HALFTONE_SIZES;
+BENCHMARK(ConvertAll<half, float>)->Name("half_to_float")->HALFTONE_SIZES;
+BENCHMARK(ConvertAll<float, bfloat16>)->Name("float_to_bfloat16")->HALFTONE_SIZES;
+BENCHMARK(ConvertAll<bfloat16, float>)->Name("bfloat16_to_float")->HALFTONE_SIZES;
+BENCHMARK(Memcpy)->Name("memcpy")->HALFTONE_SIZES;
 #undef HALFTONE_SIZES
 
 }  // namespace

@@ -39,12 +39,6 @@ class RangeFile final : public ArrayFile {
   }
 
  private:
-  static void SwapElements(size_t size, absl::Span<char> bytes) {
-    for (size_t at = 0; at < bytes.size(); at += size) {
-      std::reverse(bytes.begin() + at, bytes.begin() + at + size);
-    }
-  }
-
   std::unique_ptr<InputFile> file_;
   bool big_endian_;
 };

@@ -1,5 +1,6 @@
 #include "io/element_type.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -157,6 +158,11 @@ void ConvertElements(ElementType type, absl::Span<const char> bytes, absl::Span<
 
 void ConvertElements(ElementType type, absl::Span<const char> bytes, absl::Span<float> to) {
   ConvertAny(type, bytes, to);
+}
+
+void SwapElements(size_t size, absl::Span<char> bytes) {
+  HALFTONE_CHECK(bytes.size() % size == 0);
+  for (auto at = bytes.begin(); at != bytes.end(); at += size) std::reverse(at, at + size);
 }
 
 }  // namespace halftone

@@ -55,6 +55,9 @@ absl::optional<DType> DTypeOf(ElementType type);
 void ConvertElements(ElementType type, absl::Span<const char> bytes, absl::Span<double> to);
 void ConvertElements(ElementType type, absl::Span<const char> bytes, absl::Span<float> to);
 
+// Big-endian elements of `size` bytes each into little-endian ones, or back.
+void SwapElements(size_t size, absl::Span<char> bytes);
+
 }  // namespace halftone
 
 #endif  // HALFTONE_IO_ELEMENT_TYPE_H_

@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "io/binary_formats.h"
 #include "io/input_file.h"
+#include "io/npz.h"
 
 namespace halftone {
 namespace {
@@ -40,13 +41,15 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenArrayFile(const std::string& path
 
   if (LooksLikeSafetensors(start)) return OpenSafetensorsArrays(std::move(file));
   if (absl::StartsWith(start, "\x93NUMPY")) return OpenNpyArray(std::move(file));
+  if (absl::StartsWith(start, "PK")) return OpenNpz(std::move(file));
   // What follows says why the file is not what its name says.
   if (absl::EndsWith(name, ".safetensors")) return OpenSafetensorsArrays(std::move(file));
   if (absl::EndsWith(name, ".npy")) return OpenNpyArray(std::move(file));
-  return absl::InvalidArgumentError(absl::StrCat(
-      path,
-      ": neither its first bytes nor its name tell a format that Halftone reads: safetensors, npy; for raw ",
-      "numbers, give their element type and shape"));
+  if (absl::EndsWith(name, ".npz")) return OpenNpz(std::move(file));
+  return absl::InvalidArgumentError(absl::StrCat(path,
+                                                 ": neither its first bytes nor its name tell a format that "
+                                                 "Halftone reads: safetensors, npy, npz; for raw ",
+                                                 "numbers, give their element type and shape"));
 }
 
 }  // namespace halftone

@@ -28,6 +28,7 @@ struct OpenOptions {
 // The format is told by the file's first bytes, and where they do not tell, by its name:
 //   safetensors   every ElementType
 //   .npy          f8 f4 f2, i8 to i1, u8 to u1, b1, of either byte order
+//   .npz          the same, stored or deflated; an entry a/b.npy is the array a/b
 // Opening reads and checks what the file says about itself; elements are read by ReadChunks.
 // Errors, of one line that names the file: DataLoss (the file breaks a rule of its format), Unimplemented (an
 // element type or a version that is not read), InvalidArgument (no format that is known, or options that do

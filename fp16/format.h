@@ -195,8 +195,8 @@ inline constexpr minifloat::Layout kDouble = minifloat::kBinary64;
 constexpr double MakeDouble(uint64_t significand, int exponent) {
   const int leading = static_cast<int>(std::bit_width(significand)) - 1;
   const uint64_t mantissa = (significand << (kDouble.mantissa_bits - leading)) & kDouble.mantissa_mask();
-  const uint64_t biased = static_cast<uint64_t>(leading + exponent + kDouble.bias());
-  return std::bit_cast<double>(biased << kDouble.mantissa_bits | mantissa);
+  const int biased = leading + exponent + kDouble.bias();
+  return std::bit_cast<double>(static_cast<uint64_t>(biased) << kDouble.mantissa_bits | mantissa);
 }
 
 // Whether to go on from significand >> shift, toward zero, to the neighbour beyond. `rest`: the bits shifted

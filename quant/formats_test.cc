@@ -1,5 +1,7 @@
 #include "quant/formats.h"
 
+#include <cstdint>
+#include <limits>
 #include <set>
 #include <string_view>
 

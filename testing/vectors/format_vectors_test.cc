@@ -1,6 +1,7 @@
 // Vectors of other libraries: of every code its value, of some 100000 floats a format their codes in every
 // deterministic rounding mode (middles and their neighbours, overflow, underflow, NaNs, random bits).
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

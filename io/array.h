@@ -28,9 +28,9 @@ struct FileArray {
   std::string name;
   ElementType type = ElementType::kF32;
   Shape shape;
-  uint64_t offset =
-      0;               // of its first byte, from the start of the file; 0 where its bytes do not lie together
-  uint64_t bytes = 0;  // of its elements, once read: elements * SizeOf(type)
+  uint64_t offset = 0;  // of its first byte, from the start of the file; where they do not lie together, its
+                        // first element's, or 0
+  uint64_t bytes = 0;   // of its elements, once read: elements * SizeOf(type)
   bool fortran_order = false;  // the first index runs fastest, not the last
 };
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +44,82 @@ class RangeFile final : public ArrayFile {
   std::unique_ptr<InputFile> file_;
   bool big_endian_;
 };
+
+// Arrays whose elements are interleaved: record r of an array lies at its offset plus r * record_bytes.
+class RecordFile final : public ArrayFile {
+ public:
+  RecordFile(absl::string_view format, std::unique_ptr<InputFile> file, std::vector<FileArray> arrays,
+             uint64_t records, uint64_t record_bytes)
+      : ArrayFile(format, std::move(arrays)),
+        file_(std::move(file)),
+        records_(records),
+        record_bytes_(record_bytes) {}
+
+  absl::Status ReadChunks(size_t index, ChunkFunction f) const override {
+    const FileArray& array = arrays()[index];
+    if (array.bytes == 0) return absl::OkStatus();
+    const uint64_t first = array.offset, wanted = array.bytes / records_;
+    const uint64_t at_once = std::min(records_, kMaxChunkBytes / record_bytes_);
+    std::vector<char> buffer(at_once * record_bytes_);
+    for (uint64_t record = 0; record < records_; record += at_once) {
+      const uint64_t n = std::min(at_once, records_ - record);
+      const absl::Span<char> bytes(buffer.data(), n * record_bytes_);
+      RETURN_IF_ERROR(file_->ReadAt(record * record_bytes_, bytes));
+      for (uint64_t i = 0; i < n; ++i) {
+        std::memmove(&buffer[i * wanted], &buffer[i * record_bytes_ + first], wanted);
+      }
+      RETURN_IF_ERROR(f(bytes.first(n * wanted)));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  std::unique_ptr<InputFile> file_;
+  uint64_t records_, record_bytes_;
+};
+
+struct IdxHeader {
+  ElementType type;
+  std::vector<int64_t> dims;
+  uint64_t offset;
+  absl::optional<uint64_t> bytes;  // nothing when the dimensions are larger than any memory
+};
+
+absl::StatusOr<IdxHeader> ReadIdxHeader(const InputFile& file) {
+  static constexpr struct {
+    uint8_t code;
+    ElementType type;
+  } kTypes[] = {{0x08, ElementType::kU8},  {0x09, ElementType::kI8},  {0x0b, ElementType::kI16},
+                {0x0c, ElementType::kI32}, {0x0d, ElementType::kF32}, {0x0e, ElementType::kF64}};
+  unsigned char start[4];
+  if (file.size() < sizeof(start)) {
+    return Damaged(file.path(),
+                   absl::StrCat("the file has ", file.size(), " bytes; an IDX file has at least 4"));
+  }
+  RETURN_IF_ERROR(file.ReadAt(0, absl::MakeSpan(reinterpret_cast<char*>(start), sizeof(start))));
+  const auto row =
+      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const auto& r) { return r.code == start[2]; });
+  if (start[0] != 0 || start[1] != 0 || row == std::end(kTypes)) {
+    return Damaged(file.path(), "not an IDX file: it does not begin with two zero bytes and an element type");
+  }
+  const int rank = start[3];
+  IdxHeader header{row->type, {}, 4 + 4 * static_cast<uint64_t>(rank), absl::nullopt};
+  if (rank > kMaxArrayRank) {
+    return Damaged(file.path(), absl::StrCat("the header gives ", rank, " dimensions; at most ",
+                                             kMaxArrayRank, " are read"));
+  }
+  if (file.size() < header.offset) return Damaged(file.path(), "the file was cut short within its header");
+  std::string dims(4 * rank, '\0');
+  RETURN_IF_ERROR(file.ReadAt(sizeof(start), absl::MakeSpan(dims)));
+  SwapElements(4, absl::MakeSpan(dims));
+  for (int i = 0; i < rank; ++i) {
+    uint32_t d;
+    std::memcpy(&d, &dims[4 * i], sizeof(d));
+    header.dims.push_back(d);
+  }
+  header.bytes = ArrayBytes(header.type, header.dims);
+  return header;
+}
 
 std::string NameFromPath(const std::string& path) { return std::filesystem::path(path).stem().string(); }
 
@@ -88,6 +166,48 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenRawArray(std::unique_ptr<InputFil
   }
   FileArray array{NameFromPath(file->path()), type, dims, 0, *bytes};
   return std::make_unique<RangeFile>("raw", std::move(file), std::vector<FileArray>{std::move(array)}, false);
+}
+
+bool IsIdx(const InputFile& file) {
+  const absl::StatusOr<IdxHeader> header = ReadIdxHeader(file);
+  return header.ok() && header->bytes.has_value() && *header->bytes == file.size() - header->offset;
+}
+
+absl::StatusOr<std::unique_ptr<ArrayFile>> OpenIdxArray(std::unique_ptr<InputFile> file) {
+  ASSIGN_OR_RETURN(const IdxHeader header, ReadIdxHeader(*file));
+  const Shape shape(header.dims);
+  if (!header.bytes.has_value()) {
+    return Damaged(file->path(), absl::StrCat("shape ", shape.ToString(), " is larger than any memory"));
+  }
+  const uint64_t has = file->size() - header.offset;
+  if (has != *header.bytes) {
+    return Damaged(file->path(),
+                   absl::StrCat(NameOf(header.type), " of shape ", shape.ToString(), " takes ", *header.bytes,
+                                " bytes, but the file has ", has, " after its header",
+                                has < *header.bytes ? ": it was cut short" : ""));
+  }
+  FileArray array{NameFromPath(file->path()), header.type, shape, header.offset, *header.bytes};
+  return std::make_unique<RangeFile>("idx", std::move(file), std::vector<FileArray>{std::move(array)}, true);
+}
+
+absl::StatusOr<std::unique_ptr<ArrayFile>> OpenCifarArrays(std::unique_ptr<InputFile> file, int labels) {
+  constexpr uint64_t kPixels = 3 * 32 * 32;
+  const uint64_t record_bytes = static_cast<uint64_t>(labels) + kPixels;
+  const uint64_t records = file->size() / record_bytes;
+  if (records == 0 || file->size() % record_bytes != 0) {
+    return Damaged(file->path(), absl::StrCat("by its name a file of CIFAR, but its ", file->size(),
+                                              " bytes are no whole number of records of ", record_bytes,
+                                              "; for raw numbers, give their element type"));
+  }
+  const int64_t n = static_cast<int64_t>(records);
+  std::vector<FileArray> arrays;
+  for (int i = 0; i < labels; ++i) {
+    const char* const name = labels == 1 ? "labels" : i == 0 ? "coarse_labels" : "fine_labels";
+    arrays.push_back({name, ElementType::kU8, Shape{n}, static_cast<uint64_t>(i), records});
+  }
+  arrays.push_back(
+      {"images", ElementType::kU8, Shape{n, 3, 32, 32}, static_cast<uint64_t>(labels), records * kPixels});
+  return std::make_unique<RecordFile>("cifar", std::move(file), std::move(arrays), records, record_bytes);
 }
 
 }  // namespace halftone

@@ -29,6 +29,9 @@ struct OpenOptions {
 //   safetensors   every ElementType
 //   .npy          f8 f4 f2, i8 to i1, u8 to u1, b1, of either byte order
 //   .npz          the same, stored or deflated; an entry a/b.npy is the array a/b
+//   IDX           all its types; told by content, or *.idx, *-ubyte
+//   CIFAR         by name: data_batch_<n>.bin, test_batch.bin (CIFAR-10), train.bin, test.bin (CIFAR-100)
+//   .csv, .tsv    numbers, as float64; see io/csv.h
 // Opening reads and checks what the file says about itself; elements are read by ReadChunks.
 // Errors, of one line that names the file: DataLoss (the file breaks a rule of its format), Unimplemented (an
 // element type or a version that is not read), InvalidArgument (no format that is known, or options that do

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "base/check.h"
 #include "tensor/ops/avg_pool/avg_pool.h"
 #include "tensor/ops/cross_entropy/cross_entropy.h"
 #include "tensor/ops/dropout/dropout.h"
@@ -15,11 +14,6 @@ namespace {
 
 // x in the dtype that the policy wants for `op`.
 Variable CastFor(Op op, const Variable& x) { return x.graph().Cast(x, x.graph().Resolve(op, x.dtype())); }
-
-// The element of a gradient that reached a loss: the seed.
-double SeedOf(const Tensor& dy) {
-  return VisitFloat(dy.dtype(), [&](auto t) { return static_cast<double>(dy.data<decltype(t)>()[0]); });
-}
 
 DType Wider(DType a, DType b) {
   if (a == b) return a;
@@ -88,7 +82,7 @@ Variable CrossEntropy(const Variable& input, const Tensor& labels, double label_
   return logits.graph().Record(
       std::move(result.loss), {logits},
       [z = logits.value(), labels, log_sum_exp = std::move(result.log_sum_exp), options](BackwardContext& c) {
-        c.Give(0, ops::CrossEntropyBackward(z, labels, log_sum_exp, SeedOf(c.dy()), options));
+        c.Give(0, ops::CrossEntropyBackward(z, labels, log_sum_exp, ops::Item(c.dy()), options));
       });
 }
 
@@ -97,7 +91,7 @@ Variable MeanSquaredError(const Variable& input, const Tensor& target) {
   return prediction.graph().Record(
       ops::MseForward(prediction.value(), target, ops::Reduction::kMean), {prediction},
       [p = prediction.value(), target](BackwardContext& c) {
-        c.Give(0, ops::MseBackward(p, target, SeedOf(c.dy()), ops::Reduction::kMean));
+        c.Give(0, ops::MseBackward(p, target, ops::Item(c.dy()), ops::Reduction::kMean));
       });
 }
 

@@ -8,10 +8,7 @@
 
 namespace halftone::nn {
 
-double Variable::Item() const {
-  HALFTONE_CHECK(value_.elements() == 1);
-  return VisitFloat(value_.dtype(), [&](auto t) { return static_cast<double>(value_.data<decltype(t)>()[0]); });
-}
+double Variable::Item() const { return ops::Item(value_); }
 
 void BackwardContext::Give(int i, Tensor gradient) {
   if (Needs(i)) graph_.Accumulate(parents_[i], std::move(gradient));

@@ -3,23 +3,14 @@
 #include <cmath>
 #include <utility>
 
-#include "base/check.h"
 #include "nn/functional.h"
 #include "tensor/ops/batch_norm/batch_norm.h"
 #include "tensor/ops/conv2d/conv2d.h"
+#include "tensor/ops/elementwise/elementwise.h"
 #include "tensor/ops/linear/linear.h"
 
 namespace halftone::nn {
 namespace {
-
-bool AllFinite(const Tensor& t) {
-  return VisitFloat(t.dtype(), [&](auto type) {
-    for (const auto v : t.span<decltype(type)>()) {
-      if (!std::isfinite(static_cast<double>(v))) return false;
-    }
-    return true;
-  });
-}
 
 // A layer of weights and maybe biases runs in `dtype`: its variables, of which the bias keeps the master's dtype.
 struct Weights {
@@ -135,7 +126,7 @@ Variable BatchNorm2d::Normalize(const Variable& input, bool relu) {
   }
   Tensor mean = running_mean_.value.Clone(), var = running_var_.value.Clone();
   ops::BatchNormResult result = ops::BatchNormForward(x.value(), gamma.value(), beta.value(), mean, var, options);
-  if (AllFinite(mean) && AllFinite(var)) {
+  if (ops::AllFinite(mean) && ops::AllFinite(var)) {
     running_mean_.value = std::move(mean);
     running_var_.value = std::move(var);
     ++num_batches_tracked_.value.data<int64_t>()[0];

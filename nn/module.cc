@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/check.h"
 #include "tensor/ops/cast/cast.h"
 
 namespace halftone::nn {

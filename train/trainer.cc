@@ -9,18 +9,10 @@
 #include "nn/functional.h"
 #include "scaler/unscale.h"
 #include "tensor/ops/cross_entropy/cross_entropy.h"
+#include "tensor/ops/elementwise/elementwise.h"
 
 namespace halftone {
 namespace {
-
-bool AllFinite(const Tensor& t) {
-  return VisitFloat(t.dtype(), [&](auto type) {
-    for (const auto v : t.span<decltype(type)>()) {
-      if (!std::isfinite(static_cast<float>(v))) return false;
-    }
-    return true;
-  });
-}
 
 nn::Module& Initialized(nn::Module& model, Device& device, const Rng& rng) {
   nn::Initialize(model, device, rng);
@@ -114,9 +106,9 @@ absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) 
 // "first in the weights of conv1.weight", "first in the output of bn2", "first in the gradient of fc.bias".
 std::string Trainer::FirstNonFinite(const Batch& batch) {
   for (nn::Parameter* p : params_) {
-    if (!AllFinite(p->master())) return absl::StrCat("first in the weights of ", p->path());
+    if (!ops::AllFinite(p->master())) return absl::StrCat("first in the weights of ", p->path());
   }
-  if (!AllFinite(batch.images)) return "first in the input";
+  if (!ops::AllFinite(batch.images)) return "first in the input";
   std::string where;
   nn::Graph graph({.device = &device_,
                    .policy = &options_.policy,
@@ -124,13 +116,13 @@ std::string Trainer::FirstNonFinite(const Batch& batch) {
                    .training = true,
                    .gradients = false,
                    .observe = [&where](const std::string& path, const Tensor& output) {
-                     if (where.empty() && !AllFinite(output)) where = absl::StrCat("first in the output of ", path);
+                     if (where.empty() && !ops::AllFinite(output)) where = absl::StrCat("first in the output of ", path);
                    }});
   model_->Forward(graph.Input(batch.images));
   if (!where.empty()) return where;
   // Backward goes from the last layer to the first: that is where it began.
   for (auto p = params_.rbegin(); p != params_.rend(); ++p) {
-    if ((*p)->gradient().defined() && !AllFinite((*p)->gradient())) {
+    if ((*p)->gradient().defined() && !ops::AllFinite((*p)->gradient())) {
       return absl::StrCat("first in the gradient of ", (*p)->path());
     }
   }

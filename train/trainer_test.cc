@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "amp/recipe.h"
-#include "base/parallel.h"
 #include "gtest/gtest.h"
 #include "models/model.h"
 #include "nn/functional.h"

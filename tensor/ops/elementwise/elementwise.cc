@@ -1,5 +1,8 @@
 #include "tensor/ops/elementwise/elementwise.h"
 
+#include <cmath>
+
+#include "base/check.h"
 #include "tensor/ops/elementwise/elementwise_implementations.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -136,6 +139,20 @@ Tensor Scale(const Tensor& a, double factor) {
                          static_cast<char*>(y.raw()) + begin * size, end - begin);
   });
   return y;
+}
+
+bool AllFinite(const Tensor& t) {
+  return VisitFloat(t.dtype(), [&](auto type) {
+    for (const auto v : t.span<decltype(type)>()) {
+      if (!std::isfinite(static_cast<double>(v))) return false;
+    }
+    return true;
+  });
+}
+
+double Item(const Tensor& t) {
+  HALFTONE_CHECK(t.elements() == 1);
+  return VisitFloat(t.dtype(), [&](auto type) { return static_cast<double>(t.data<decltype(type)>()[0]); });
 }
 
 }  // namespace halftone::ops

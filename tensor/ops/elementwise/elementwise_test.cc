@@ -1,5 +1,6 @@
 #include "tensor/ops/elementwise/elementwise.h"
 
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,18 @@ TEST(ElementwiseTest, AddsAndScales) {
     EXPECT_EQ(ToDoubles(Scale(a, -2)), (std::vector<double>{-2, -4, 6}));
     AddInPlace(a, b);
     EXPECT_EQ(ToDoubles(a), (std::vector<double>{1.5, 0, 5}));
+  }
+}
+
+TEST(ElementwiseTest, ReadsOneElementAndFindsWhatIsNotFinite) {
+  Device device;
+  const double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  for (const DType dtype : kFloatDTypes) {
+    EXPECT_EQ(Item(FromDoubles(device, dtype, {1, 1}, {-1.5})), -1.5);
+    EXPECT_TRUE(AllFinite(FromDoubles(device, dtype, {3}, {0, -2, 65504})));
+    for (const double bad : {infinity, -infinity, nan}) {
+      EXPECT_FALSE(AllFinite(FromDoubles(device, dtype, {3}, {0, -2, bad})));
+    }
   }
 }
 

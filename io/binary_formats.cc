@@ -16,34 +16,11 @@
 #include "io/array.h"
 #include "io/file_errors.h"
 #include "io/npy_header.h"
+#include "io/range_file.h"
 #include "io/safetensors_header.h"
 
 namespace halftone {
 namespace {
-
-// Arrays that are ranges of the file.
-class RangeFile final : public ArrayFile {
- public:
-  RangeFile(absl::string_view format, std::unique_ptr<InputFile> file, std::vector<FileArray> arrays,
-            bool big_endian)
-      : ArrayFile(format, std::move(arrays)), file_(std::move(file)), big_endian_(big_endian) {}
-
-  absl::Status ReadChunks(size_t index, ChunkFunction f) const override {
-    const FileArray& array = arrays()[index];
-    std::vector<char> buffer(std::min<uint64_t>(array.bytes, kMaxChunkBytes));
-    for (uint64_t at = 0; at < array.bytes; at += buffer.size()) {
-      const absl::Span<char> chunk(buffer.data(), std::min<uint64_t>(buffer.size(), array.bytes - at));
-      RETURN_IF_ERROR(file_->ReadAt(array.offset + at, chunk));
-      if (big_endian_) SwapElements(SizeOf(array.type), chunk);
-      RETURN_IF_ERROR(f(chunk));
-    }
-    return absl::OkStatus();
-  }
-
- private:
-  std::unique_ptr<InputFile> file_;
-  bool big_endian_;
-};
 
 // Arrays whose elements are interleaved: record r of an array lies at its offset plus r * record_bytes.
 class RecordFile final : public ArrayFile {
@@ -55,7 +32,8 @@ class RecordFile final : public ArrayFile {
         records_(records),
         record_bytes_(record_bytes) {}
 
-  absl::Status ReadChunks(size_t index, ChunkFunction f) const override {
+ private:
+  absl::Status Read(size_t index, uint64_t, uint64_t, ChunkFunction f) const override {
     const FileArray& array = arrays()[index];
     if (array.bytes == 0) return absl::OkStatus();
     const uint64_t first = array.offset, wanted = array.bytes / records_;
@@ -73,7 +51,6 @@ class RecordFile final : public ArrayFile {
     return absl::OkStatus();
   }
 
- private:
   std::unique_ptr<InputFile> file_;
   uint64_t records_, record_bytes_;
 };
@@ -127,7 +104,8 @@ std::string NameFromPath(const std::string& path) { return std::filesystem::path
 
 absl::StatusOr<std::unique_ptr<ArrayFile>> OpenSafetensorsArrays(std::unique_ptr<InputFile> file) {
   ASSIGN_OR_RETURN(SafetensorsHeader header, ReadSafetensorsHeader(*file));
-  return std::make_unique<RangeFile>("safetensors", std::move(file), std::move(header.arrays), false);
+  return std::make_unique<RangeFile>("safetensors", std::move(file), std::move(header.arrays),
+                                     std::move(header.metadata));
 }
 
 absl::StatusOr<std::unique_ptr<ArrayFile>> OpenNpyArray(std::unique_ptr<InputFile> file) {
@@ -144,7 +122,7 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenNpyArray(std::unique_ptr<InputFil
                   header.bytes,
                   header.fortran_order && header.shape.rank() > 1};
   return std::make_unique<RangeFile>("npy", std::move(file), std::vector<FileArray>{std::move(array)},
-                                     header.big_endian);
+                                     RangeFile::Metadata(), header.big_endian);
 }
 
 absl::StatusOr<std::unique_ptr<ArrayFile>> OpenRawArray(std::unique_ptr<InputFile> file, ElementType type,
@@ -165,7 +143,7 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenRawArray(std::unique_ptr<InputFil
                                               " bytes, but the file has ", file->size()));
   }
   FileArray array{NameFromPath(file->path()), type, dims, 0, *bytes};
-  return std::make_unique<RangeFile>("raw", std::move(file), std::vector<FileArray>{std::move(array)}, false);
+  return std::make_unique<RangeFile>("raw", std::move(file), std::vector<FileArray>{std::move(array)});
 }
 
 bool IsIdx(const InputFile& file) {
@@ -187,7 +165,8 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenIdxArray(std::unique_ptr<InputFil
                                 has < *header.bytes ? ": it was cut short" : ""));
   }
   FileArray array{NameFromPath(file->path()), header.type, shape, header.offset, *header.bytes};
-  return std::make_unique<RangeFile>("idx", std::move(file), std::vector<FileArray>{std::move(array)}, true);
+  return std::make_unique<RangeFile>("idx", std::move(file), std::vector<FileArray>{std::move(array)},
+                                     RangeFile::Metadata(), true);
 }
 
 absl::StatusOr<std::unique_ptr<ArrayFile>> OpenCifarArrays(std::unique_ptr<InputFile> file, int labels) {

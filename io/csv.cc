@@ -145,7 +145,8 @@ class CsvFile final : public ArrayFile {
         file_(std::move(file)),
         separator_(separator) {}
 
-  absl::Status ReadChunks(size_t index, ChunkFunction f) const override {
+ private:
+  absl::Status Read(size_t index, uint64_t, uint64_t, ChunkFunction f) const override {
     const uint64_t wanted = arrays()[index].bytes;
     std::vector<double> buffer;
     uint64_t given = 0;
@@ -172,7 +173,6 @@ class CsvFile final : public ArrayFile {
     return Damaged(file_->path(), "the file has fewer rows than when it was opened");
   }
 
- private:
   std::unique_ptr<InputFile> file_;
   char separator_;
 };

@@ -83,7 +83,8 @@ class NpzFile final : public ArrayFile {
         zip_(std::move(zip)),
         headers_(std::move(headers)) {}
 
-  absl::Status ReadChunks(size_t index, ChunkFunction f) const override {
+ private:
+  absl::Status Read(size_t index, uint64_t, uint64_t, ChunkFunction f) const override {
     const FileArray& array = arrays()[index];
     const NpyHeader& header = headers_[index];
     const std::string who = absl::StrCat(path_, ": array ", QuotedForError(array.name));
@@ -110,7 +111,6 @@ class NpzFile final : public ArrayFile {
     return absl::OkStatus();
   }
 
- private:
   std::string path_;
   ZipPtr zip_;
   std::vector<NpyHeader> headers_;

@@ -1,0 +1,42 @@
+// An ArrayFile whose arrays are ranges of a file's bytes.
+#ifndef HALFTONE_IO_RANGE_FILE_H_
+#define HALFTONE_IO_RANGE_FILE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "io/array.h"
+#include "io/array_file.h"
+#include "io/input_file.h"
+
+namespace halftone {
+
+class RangeFile final : public ArrayFile {
+ public:
+  using Metadata = std::map<std::string, std::string>;
+
+  // Every array has been checked to lie within the file. `big_endian`: so are the elements in the file.
+  RangeFile(absl::string_view format, std::unique_ptr<InputFile> file, std::vector<FileArray> arrays,
+            Metadata metadata = {}, bool big_endian = false)
+      : ArrayFile(format, std::move(arrays), std::move(metadata)),
+        file_(std::move(file)),
+        big_endian_(big_endian) {}
+
+  bool random_access() const override { return true; }
+
+ private:
+  absl::Status Read(size_t index, uint64_t begin, uint64_t end, ChunkFunction f) const override;
+
+  std::unique_ptr<InputFile> file_;
+  bool big_endian_;
+};
+
+}  // namespace halftone
+
+#endif  // HALFTONE_IO_RANGE_FILE_H_

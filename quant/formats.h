@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "fp16/format.h"
 
 namespace halftone {
@@ -34,6 +36,11 @@ inline constexpr FloatFormat kFloat8E5m2 = {.name = "float8_e5m2",
 inline constexpr std::array kFloatFormats = {kFloat16, kBfloat16, kFloat8E4m3fn, kFloat8E5m2};
 
 static_assert(std::ranges::all_of(kFloatFormats, &FloatFormat::valid));
+
+// The format of a name as people write it: that of a row, or "half", "fp16", "f16" (float16), "bf16"
+// (bfloat16), "fp8_e4m3", "e4m3" (float8_e4m3fn), "fp8_e5m2", "e5m2" (float8_e5m2).
+// InvalidArgument: another name; the message lists the known ones.
+absl::StatusOr<FloatFormat> FindFloatFormat(absl::string_view name);
 
 }  // namespace halftone
 

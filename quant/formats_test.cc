@@ -5,6 +5,9 @@
 #include <set>
 #include <string_view>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "fp16/format_reference.h"
 #include "gtest/gtest.h"
 
@@ -19,6 +22,31 @@ TEST(FormatsTest, NamesAreUnique) {
   std::set<std::string_view> names;
   for (const FloatFormat& format : kFloatFormats)
     EXPECT_TRUE(names.insert(format.name).second) << format.name;
+}
+
+TEST(FormatsTest, FoundByName) {
+  const auto found = [](absl::string_view name) {
+    const absl::StatusOr<FloatFormat> format = FindFloatFormat(name);
+    return format.ok() ? format->name : std::string_view("none");
+  };
+  for (const FloatFormat& format : kFloatFormats) {
+    EXPECT_EQ(found({format.name.data(), format.name.size()}), format.name);
+  }
+  for (const char* name : {"half", "fp16", "f16"}) EXPECT_EQ(found(name), "float16") << name;
+  EXPECT_EQ(found("bf16"), "bfloat16");
+  for (const char* name : {"fp8_e4m3", "e4m3", "fp8_e4m3fn", "e4m3fn"}) {
+    EXPECT_EQ(found(name), "float8_e4m3fn") << name;
+  }
+  for (const char* name : {"fp8_e5m2", "e5m2"}) EXPECT_EQ(found(name), "float8_e5m2") << name;
+  for (const char* name : {"", "Half", "fp17", "float16 ", "float8_e4m3"})
+    EXPECT_EQ(found(name), "none") << name;
+
+  const absl::Status error = FindFloatFormat("fp17").status();
+  EXPECT_EQ(error.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      error.message(),
+      "unknown format 'fp17'; known: float16, bfloat16, float8_e4m3fn, float8_e5m2, half, fp16, f16, bf16, "
+      "fp8_e4m3fn, fp8_e4m3, e4m3fn, e4m3, fp8_e5m2, e5m2");
 }
 
 // OFP8, the tables of the formats' details.

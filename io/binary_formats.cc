@@ -133,6 +133,11 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenRawArray(std::unique_ptr<InputFil
                                               NameOf(type), ", which take ", size, " each"));
   }
   const Shape dims = shape.value_or(Shape{static_cast<int64_t>(file->size() / size)});
+  if (dims.rank() > kMaxArrayRank) {
+    return absl::InvalidArgumentError(absl::StrCat(file->path(), ": a shape of ", dims.rank(),
+                                                   " dimensions is given; at most ", kMaxArrayRank,
+                                                   " are read"));
+  }
   const absl::optional<uint64_t> bytes = ArrayBytes(type, dims.dims());
   if (!bytes.has_value()) {
     return absl::InvalidArgumentError(

@@ -121,6 +121,8 @@ TEST(OpenArrayFileTest, RawMustFitItsTypeAndShape) {
   EXPECT_EQ(message(ElementType::kF64, absl::nullopt), "");
   EXPECT_THAT(message(ElementType::kF32, Shape{2, 2}), HasSubstr("takes 16 bytes, but the file has 24"));
   EXPECT_THAT(message(ElementType::kF32, Shape{int64_t{1} << 62}), HasSubstr("larger than any memory"));
+  EXPECT_THAT(message(ElementType::kU8, Shape(std::vector<int64_t>(65, 1))),
+              HasSubstr("65 dimensions is given; at most 64"));
   EXPECT_EQ(ReadAll(path, {.raw_shape = Shape{6}}).code(), absl::StatusCode::kInvalidArgument);
   const absl::Status odd = ReadAll(TempFile("odd.bin", "abc"), {.raw_type = ElementType::kF16});
   EXPECT_THAT(std::string(odd.message()), HasSubstr("3 bytes are no whole number of float16"));

@@ -29,7 +29,8 @@ namespace {
 // The file's lines, one after the other, without their ends.
 class Lines {
  public:
-  explicit Lines(const InputFile& file) : file_(file), buffer_(kMaxCsvLine, '\0') {}
+  explicit Lines(const InputFile& file)
+      : file_(file), buffer_(std::min<uint64_t>(kMaxCsvLine, file.size()), '\0') {}
 
   // False at the end of the file. The line is valid until the next call.
   absl::StatusOr<bool> Next(absl::string_view* line) {

@@ -1,0 +1,427 @@
+#include "fp16/safety.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/check.h"
+#include "fp16/safety_kernels.h"
+
+namespace halftone {
+namespace {
+
+using safety_internal::BlockErrors;
+using safety_internal::DoubleGrid;
+using safety_internal::Exponents;
+using safety_internal::FloatGrid;
+using safety_internal::kBlock;
+using safety_internal::kGroup;
+
+constexpr int kFloatBias = 127;
+constexpr int kNonfiniteField = 255;
+constexpr double kSmallestNormalDouble = std::numeric_limits<double>::min();
+
+// Of blocks of floats that are measured as floats: their squares, and those of their errors, are within
+// a float's range.
+constexpr int kHighestField = kFloatBias + 60;
+constexpr int kLowestField = kFloatBias - 40;  // of a block's largest number
+
+int Exponent(double x) { return std::ilogb(x); }
+
+int SmallestNormalExponent(const FloatFormat& format) { return 1 - format.bias; }
+
+// Magnitudes up to 2^it become 0: the middle of 0 and the smallest subnormal value, 0 being the even one.
+int UnderflowExponent(const FloatFormat& format) {
+  return SmallestNormalExponent(format) - format.mantissa_bits - 1;
+}
+
+// The smallest magnitude that is rounded beyond the largest finite value.
+double OverflowThreshold(const FloatFormat& format) {
+  const double largest = format.largest_finite();
+  const double middle = largest + std::ldexp(0.5, Exponent(largest) - format.mantissa_bits);
+  // In the middle the even code wins.
+  if (format.largest_finite_code() % 2 == 1) return middle;
+  return std::nextafter(middle, std::numeric_limits<double>::infinity());
+}
+
+// The magic constant's exponent, relative to that of the spacing's binade, and its second bit.
+template <typename Bits>
+Bits ExponentToMagic(int digits, const FloatFormat& format) {
+  return (static_cast<Bits>(digits - format.mantissa_bits) << digits) | (Bits{1} << (digits - 1));
+}
+
+// A format's thresholds in the numbers' own unit, the scale taken into account.
+struct Target {
+  explicit Target(const FloatFormat& format, int scale) {
+    HALFTONE_CHECK(format.valid() && format.has_sign);
+    normal_exponent = SmallestNormalExponent(format) - scale;
+    overflow_from = std::ldexp(OverflowThreshold(format), -scale);
+    const double smallest_normal = std::ldexp(1.0, normal_exponent);
+    const double underflow_to = std::ldexp(1.0, UnderflowExponent(format) - scale);
+    doubles = {.lowest_exponent = std::bit_cast<uint64_t>(smallest_normal),
+               .exponent_to_magic = ExponentToMagic<uint64_t>(52, format),
+               .subnormal_below = smallest_normal - underflow_to,
+               .underflow_to = underflow_to};
+    // Where floats have fewer exponents than the scaled format, no float that is measured as such is below.
+    const bool in_float = normal_exponent >= -126;
+    fits_floats = format.mantissa_bits <= 20 && normal_exponent <= kHighestField - kFloatBias;
+    if (!fits_floats) return;
+    floats = {.lowest_exponent = static_cast<uint32_t>(std::max(normal_exponent, -126) + kFloatBias) << 23,
+              .exponent_to_magic = ExponentToMagic<uint32_t>(23, format),
+              .subnormal_below = in_float ? static_cast<float>(doubles.subnormal_below) : 0,
+              .underflow_to = in_float ? static_cast<float>(underflow_to) : 0};
+  }
+
+  int normal_exponent;
+  double overflow_from;
+  bool fits_floats;
+  FloatGrid floats;
+  DoubleGrid doubles;
+  float largest_seen = 0;  // of the kernels' relative errors
+};
+
+// Where the largest relative error of a block is; as the kernels, one number after the other.
+template <typename T, typename GridT>
+std::pair<double, size_t> FindLargestError(const T* x, size_t n, const GridT& grid) {
+  using Bits = decltype(grid.lowest_exponent);
+  const Bits mask = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
+  std::pair<double, size_t> largest = {0, 0};
+  for (size_t i = 0; i < n; ++i) {
+    const Bits exponent = std::max<Bits>(std::bit_cast<Bits>(x[i]) & mask, grid.lowest_exponent);
+    const T magic = std::bit_cast<T>(static_cast<Bits>(exponent + grid.exponent_to_magic));
+    const T error = x[i] - (x[i] + magic - magic);
+    const double relative = x[i] == 0 ? 0 : std::fabs(static_cast<double>(error) / x[i]);
+    if (relative > largest.first) largest = {relative, i};
+  }
+  return largest;
+}
+
+// A block's facts that do not depend on the format.
+struct Block {
+  size_t padded;   // its length, a multiple of kGroup
+  size_t fillers;  // zeros that stand for no number: padding, and what was taken out
+  size_t zeros;    // fillers among them
+  int lowest = 0;  // floor(log2) of the smallest and largest magnitude, where nonzero
+  int highest = 0;
+  bool nonzero = false;
+  uint64_t first_index;
+};
+
+}  // namespace
+
+struct SafetyCheck::State {
+  State(absl::Span<const FloatFormat> f, int scale_exponent)
+      : scale(scale_exponent), formats(f.begin(), f.end()), stats(f.size()) {
+    HALFTONE_CHECK(std::abs(scale) <= kMaxScaleExponent);
+    for (const FloatFormat& format : formats) targets.emplace_back(format, scale);
+  }
+
+  void AddBlock(const float* x, size_t n);
+  void AddBlock(const double* x, size_t n);
+  void AddFormats(const float* x, const Block& block, bool as_floats);
+  void AddFormats(const double* x, const Block& block);
+  template <typename T, typename GridT>
+  void AddFormat(const T* x, const Block& block, const GridT& grid, Target& target, FormatStats& result,
+                 T* without_overflows);
+  void SeeMax(double magnitude, uint64_t index) {
+    if (magnitude <= numbers.max_magnitude) return;
+    numbers.max_magnitude = magnitude;
+    numbers.max_index = index;
+  }
+
+  int scale;
+  std::vector<FloatFormat> formats;
+  NumberStats numbers;
+  std::vector<FormatStats> stats;
+  std::vector<Target> targets;
+  // A block that had to be padded or rid of numbers; one without what overflows in a format; one as doubles.
+  alignas(64) std::array<float, kBlock> floats, fewer_floats;
+  alignas(64) std::array<double, kBlock> doubles, fewer_doubles;
+};
+
+void SafetyCheck::State::AddBlock(const float* x, size_t n) {
+  Block block = {.padded = (n + kGroup - 1) / kGroup * kGroup, .first_index = numbers.elements};
+  block.fillers = block.padded - n;
+  numbers.elements += n;
+  if (block.fillers > 0) {
+    std::fill(std::copy_n(x, n, floats.begin()), floats.begin() + block.padded, 0.0f);
+    x = floats.data();
+  }
+  Exponents exponents = safety_internal::ScanExponents(x, block.padded);
+  if (exponents.highest == kNonfiniteField) {
+    for (size_t i = 0; i < n; ++i) {
+      const bool finite = std::isfinite(x[i]);
+      if (!finite) {
+        std::isnan(x[i]) ? ++numbers.nans : ++numbers.infinities;
+        numbers.first_nonfinite = std::min(numbers.first_nonfinite, block.first_index + i);
+        ++block.fillers;
+      }
+      floats[i] = finite ? x[i] : 0;
+    }
+    std::fill(floats.begin() + n, floats.begin() + block.padded, 0.0f);
+    x = floats.data();
+    exponents = safety_internal::ScanExponents(x, block.padded);
+  }
+
+  bool subnormals = false;
+  block.zeros = exponents.count[0];
+  if (block.zeros > block.fillers) {
+    block.zeros = static_cast<size_t>(std::count(x, x + block.padded, 0.0f));
+    subnormals = block.zeros < exponents.count[0];
+  }
+  numbers.zeros += block.zeros - block.fillers;
+  block.nonzero = block.zeros < block.padded;
+  if (block.nonzero) {
+    for (int field = exponents.lowest; field <= exponents.highest; ++field) {
+      numbers.exponents.Add(field - kFloatBias, exponents.count[static_cast<size_t>(field)]);
+    }
+    block.lowest = exponents.lowest - kFloatBias;
+    block.highest = exponents.highest - kFloatBias;
+    if (subnormals) {
+      block.lowest = ExponentHistogram::kLowest;
+      for (size_t i = 0; i < block.padded; ++i) {
+        const double magnitude = std::fabs(x[i]);
+        if (magnitude == 0 || magnitude >= std::numeric_limits<float>::min()) continue;
+        numbers.exponents.Add(Exponent(magnitude), 1);
+      }
+    }
+    if (std::ldexp(2.0, block.highest) > numbers.max_magnitude) {
+      const float max = safety_internal::MaxMagnitude(x, block.padded);
+      if (max > numbers.max_magnitude) {
+        const float* at = std::find_if(x, x + n, [&](float v) { return std::fabs(v) == max; });
+        SeeMax(max, block.first_index + static_cast<uint64_t>(at - x));
+      }
+    }
+    if (std::ldexp(1.0, block.lowest) < numbers.min_magnitude) {
+      numbers.min_magnitude =
+          std::min<double>(numbers.min_magnitude, safety_internal::MinMagnitude(x, block.padded));
+    }
+  }
+  const bool as_floats = !block.nonzero || (!subnormals && exponents.highest <= kHighestField &&
+                                            exponents.highest >= kLowestField);
+  AddFormats(x, block, as_floats);
+}
+
+void SafetyCheck::State::AddFormats(const float* x, const Block& block, bool as_floats) {
+  bool converted = false;
+  for (size_t f = 0; f < formats.size(); ++f) {
+    if (as_floats && targets[f].fits_floats) {
+      AddFormat(x, block, targets[f].floats, targets[f], stats[f], fewer_floats.data());
+      continue;
+    }
+    if (!std::exchange(converted, true)) std::copy_n(x, block.padded, doubles.begin());
+    AddFormat(doubles.data(), block, targets[f].doubles, targets[f], stats[f], fewer_doubles.data());
+  }
+}
+
+void SafetyCheck::State::AddBlock(const double* x, size_t n) {
+  Block block = {.padded = (n + kGroup - 1) / kGroup * kGroup, .first_index = numbers.elements};
+  block.fillers = block.padded - n;
+  block.zeros = block.fillers;
+  numbers.elements += n;
+  std::fill(doubles.begin() + n, doubles.begin() + block.padded, 0.0);
+  double max = 0, min = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < n; ++i) {
+    doubles[i] = 0;
+    const double magnitude = std::fabs(x[i]);
+    if (!std::isfinite(magnitude)) {
+      std::isnan(magnitude) ? ++numbers.nans : ++numbers.infinities;
+      numbers.first_nonfinite = std::min(numbers.first_nonfinite, block.first_index + i);
+      ++block.fillers;
+      ++block.zeros;
+      continue;
+    }
+    if (magnitude == 0) {
+      ++numbers.zeros;
+      ++block.zeros;
+      continue;
+    }
+    numbers.exponents.Add(Exponent(magnitude), 1);
+    numbers.min_magnitude = std::min(numbers.min_magnitude, magnitude);
+    SeeMax(magnitude, block.first_index + i);
+    if (magnitude < kSmallestNormalDouble) {
+      // 0 in every format, whatever the scale; too small for the kernels.
+      for (FormatStats& s : stats) {
+        ++s.underflows;
+        ++s.measured;
+        s.relative_errors += 1;
+        if (s.max_relative_error < 1) s.max_error_index = block.first_index + i;
+        s.max_relative_error = 1;
+      }
+      ++block.fillers;
+      ++block.zeros;
+      continue;
+    }
+    doubles[i] = x[i];
+    max = std::max(max, magnitude);
+    min = std::min(min, magnitude);
+  }
+  block.nonzero = max > 0;
+  if (block.nonzero) {
+    block.lowest = Exponent(min);
+    block.highest = Exponent(max);
+  }
+  AddFormats(doubles.data(), block);
+}
+
+void SafetyCheck::State::AddFormats(const double* x, const Block& block) {
+  for (size_t f = 0; f < formats.size(); ++f) {
+    AddFormat(x, block, targets[f].doubles, targets[f], stats[f], fewer_doubles.data());
+  }
+}
+
+template <typename T, typename GridT>
+void SafetyCheck::State::AddFormat(const T* x, const Block& block, const GridT& grid, Target& target,
+                                   FormatStats& result, T* without_overflows) {
+  size_t overflows = 0;
+  if (block.nonzero && block.highest >= Exponent(target.overflow_from)) {
+    for (size_t i = 0; i < block.padded; ++i) {
+      const bool over = std::fabs(x[i]) >= target.overflow_from;
+      overflows += over;
+      without_overflows[i] = over ? 0 : x[i];
+    }
+    x = without_overflows;
+  }
+  const size_t fillers = block.fillers + overflows, zeros = block.zeros + overflows;
+  const bool has_subnormals = block.nonzero && block.lowest < target.normal_exponent;
+  const BlockErrors errors = safety_internal::Measure(x, block.padded, grid, zeros > 0, has_subnormals);
+  result.overflows += overflows;
+  result.measured += block.padded - fillers;
+  result.exact += errors.exact - fillers;
+  result.subnormals += errors.subnormals;
+  result.underflows += has_subnormals ? errors.underflows - zeros : 0;
+  result.relative_errors += errors.relative;
+  result.squared_errors += errors.squared_errors;
+  result.squares += errors.squares;
+  if (errors.largest_relative > target.largest_seen && result.max_relative_error < 1) {
+    target.largest_seen = static_cast<float>(errors.largest_relative);
+    const auto [error, at] = FindLargestError(x, block.padded, grid);
+    if (error > result.max_relative_error) {
+      result.max_relative_error = error;
+      result.max_error_index = block.first_index + at;
+    }
+  }
+}
+
+SafetyCheck::SafetyCheck(absl::Span<const FloatFormat> formats, int scale_exponent)
+    : state_(std::make_unique<State>(formats, scale_exponent)) {}
+SafetyCheck::~SafetyCheck() = default;
+SafetyCheck::SafetyCheck(SafetyCheck&&) noexcept = default;
+SafetyCheck& SafetyCheck::operator=(SafetyCheck&&) noexcept = default;
+
+void SafetyCheck::Add(absl::Span<const float> values) {
+  for (; !values.empty(); values.remove_prefix(std::min(values.size(), kBlock))) {
+    state_->AddBlock(values.data(), std::min(values.size(), kBlock));
+  }
+}
+
+void SafetyCheck::Add(absl::Span<const double> values) {
+  for (; !values.empty(); values.remove_prefix(std::min(values.size(), kBlock))) {
+    state_->AddBlock(values.data(), std::min(values.size(), kBlock));
+  }
+}
+
+void SafetyCheck::Merge(const SafetyCheck& next) {
+  State& a = *state_;
+  const State& b = *next.state_;
+  HALFTONE_CHECK(a.scale == b.scale && a.stats.size() == b.stats.size());
+  const uint64_t offset = a.numbers.elements;
+  for (size_t f = 0; f < a.stats.size(); ++f) {
+    FormatStats& to = a.stats[f];
+    const FormatStats& from = b.stats[f];
+    to.overflows += from.overflows;
+    to.underflows += from.underflows;
+    to.subnormals += from.subnormals;
+    to.exact += from.exact;
+    to.measured += from.measured;
+    if (from.max_relative_error > to.max_relative_error) {
+      to.max_relative_error = from.max_relative_error;
+      to.max_error_index = offset + from.max_error_index;
+    }
+    to.relative_errors += from.relative_errors;
+    to.squared_errors += from.squared_errors;
+    to.squares += from.squares;
+    a.targets[f].largest_seen = std::max(a.targets[f].largest_seen, b.targets[f].largest_seen);
+  }
+  a.numbers.elements += b.numbers.elements;
+  a.numbers.nans += b.numbers.nans;
+  a.numbers.infinities += b.numbers.infinities;
+  a.numbers.zeros += b.numbers.zeros;
+  if (b.numbers.first_nonfinite != kNoIndex) {
+    a.numbers.first_nonfinite = std::min(a.numbers.first_nonfinite, offset + b.numbers.first_nonfinite);
+  }
+  if (b.numbers.max_index != kNoIndex) a.SeeMax(b.numbers.max_magnitude, offset + b.numbers.max_index);
+  a.numbers.min_magnitude = std::min(a.numbers.min_magnitude, b.numbers.min_magnitude);
+  a.numbers.exponents.Merge(b.numbers.exponents);
+}
+
+absl::Span<const FloatFormat> SafetyCheck::formats() const { return state_->formats; }
+const NumberStats& SafetyCheck::numbers() const { return state_->numbers; }
+const FormatStats& SafetyCheck::of(size_t format) const { return state_->stats[format]; }
+
+uint64_t ExponentHistogram::Below(int exponent) const {
+  uint64_t count = 0;
+  for (int e = kLowest; e < std::min(exponent, kHighest + 1); ++e) count += (*this)[e];
+  return count;
+}
+
+void ExponentHistogram::Merge(const ExponentHistogram& other) {
+  for (size_t i = 0; i < bins_.size(); ++i) bins_[i] += other.bins_[i];
+}
+
+double FormatStats::mean_relative_error() const {
+  return measured == 0 ? 0 : relative_errors / static_cast<double>(measured);
+}
+
+double FormatStats::rms_error() const {
+  return measured == 0 ? 0 : std::sqrt(squared_errors / static_cast<double>(measured));
+}
+
+double FormatStats::sqnr_db() const {
+  if (squared_errors > 0) return 10 * std::log10(squares / squared_errors);
+  // Squares too small for a double are those of numbers that underflow.
+  return squares == 0 && underflows > 0 ? 0 : std::numeric_limits<double>::infinity();
+}
+
+ScaleRange FindScaleRange(const NumberStats& numbers, const FloatFormat& format) {
+  ScaleRange range;
+  if (numbers.nonzero() == 0) return range;
+  // That power of two takes the largest number into the threshold's binade.
+  const double threshold = OverflowThreshold(format);
+  int highest = Exponent(threshold) - Exponent(numbers.max_magnitude);
+  if (std::ldexp(numbers.max_magnitude, highest) >= threshold) --highest;
+  if (highest < -kMaxScaleExponent) {
+    range.highest = -kMaxScaleExponent - 1;
+    return range;
+  }
+  range.highest = std::min(highest, kMaxScaleExponent);
+
+  // Under 2^k all magnitudes up to 2^(underflow - k) become 0.
+  const int underflow = UnderflowExponent(format);
+  const int smallest = Exponent(numbers.min_magnitude);
+  const bool power_of_two = std::ldexp(1.0, smallest) == numbers.min_magnitude;
+  int lowest = underflow - smallest + power_of_two;
+  if (lowest > range.highest) {
+    int bin = std::max(underflow - range.highest, ExponentHistogram::kLowest);
+    range.underflows = numbers.exponents.Below(bin);
+    while (bin < ExponentHistogram::kHighest && numbers.exponents[bin] == 0) ++bin;
+    // One more than most of the bin needs, for the power of two at its lower end.
+    lowest = underflow - bin + 1;
+  }
+  range.lowest = std::clamp(lowest, -kMaxScaleExponent, range.highest);
+  return range;
+}
+
+Verdict Judge(const NumberStats& numbers, const FormatStats& stats, const FloatFormat& format,
+              const SafetyLimits& limits) {
+  Verdict verdict;
+  verdict.nans = numbers.nans > 0;
+  verdict.infinities = numbers.infinities > 0 && !(limits.allow_infinities && format.has_infinity);
+  verdict.overflows = stats.overflows > limits.max_overflows;
+  verdict.underflows = static_cast<double>(stats.underflows) >
+                       limits.max_underflow_fraction * static_cast<double>(numbers.nonzero());
+  verdict.sqnr = stats.sqnr_db() < limits.min_sqnr_db;
+  return verdict;
+}
+
+}  // namespace halftone

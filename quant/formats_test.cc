@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "fp16/codec_testing.h"
 #include "fp16/format_reference.h"
 #include "gtest/gtest.h"
 
@@ -16,6 +17,10 @@ namespace {
 
 TEST(FormatsTest, SameAsTwin) {
   for (const FloatFormat& format : kFloatFormats) reference::ExpectSameAsTwin(format);
+}
+
+TEST(FormatsTest, BulkCodecLikeScalar) {
+  for (const FloatFormat& format : kFloatFormats) reference::ExpectCodecLikeScalar(format);
 }
 
 TEST(FormatsTest, NamesAreUnique) {

@@ -110,10 +110,14 @@ struct Block {
 }  // namespace
 
 struct SafetyCheck::State {
-  State(absl::Span<const FloatFormat> f, int scale_exponent)
-      : scale(scale_exponent), formats(f.begin(), f.end()), stats(f.size()) {
-    HALFTONE_CHECK(std::abs(scale) <= kMaxScaleExponent);
-    for (const FloatFormat& format : formats) targets.emplace_back(format, scale);
+  State(absl::Span<const FloatFormat> f, absl::Span<const int> s)
+      : scales(s.begin(), s.end()), formats(f.begin(), f.end()), stats(f.size()) {
+    if (scales.empty()) scales.resize(formats.size(), 0);
+    HALFTONE_CHECK(scales.size() == formats.size());
+    for (size_t i = 0; i < formats.size(); ++i) {
+      HALFTONE_CHECK(std::abs(scales[i]) <= kMaxScaleExponent);
+      targets.emplace_back(formats[i], scales[i]);
+    }
   }
 
   void AddBlock(const float* x, size_t n);
@@ -129,7 +133,7 @@ struct SafetyCheck::State {
     numbers.max_index = index;
   }
 
-  int scale;
+  std::vector<int> scales;  // exponents
   std::vector<FloatFormat> formats;
   NumberStats numbers;
   std::vector<FormatStats> stats;
@@ -303,8 +307,8 @@ void SafetyCheck::State::AddFormat(const T* x, const Block& block, const GridT& 
   }
 }
 
-SafetyCheck::SafetyCheck(absl::Span<const FloatFormat> formats, int scale_exponent)
-    : state_(std::make_unique<State>(formats, scale_exponent)) {}
+SafetyCheck::SafetyCheck(absl::Span<const FloatFormat> formats, absl::Span<const int> scale_exponents)
+    : state_(std::make_unique<State>(formats, scale_exponents)) {}
 SafetyCheck::~SafetyCheck() = default;
 SafetyCheck::SafetyCheck(SafetyCheck&&) noexcept = default;
 SafetyCheck& SafetyCheck::operator=(SafetyCheck&&) noexcept = default;
@@ -324,7 +328,7 @@ void SafetyCheck::Add(absl::Span<const double> values) {
 void SafetyCheck::Merge(const SafetyCheck& next) {
   State& a = *state_;
   const State& b = *next.state_;
-  HALFTONE_CHECK(a.scale == b.scale && a.stats.size() == b.stats.size());
+  HALFTONE_CHECK(a.scales == b.scales && a.stats.size() == b.stats.size());
   const uint64_t offset = a.numbers.elements;
   for (size_t f = 0; f < a.stats.size(); ++f) {
     FormatStats& to = a.stats[f];

@@ -94,17 +94,18 @@ struct FormatStats {
 // Not thread safe: a thread has its own, and they are merged.
 class SafetyCheck {
  public:
-  // Every format must be valid and have a sign. The numbers are checked as if multiplied by 2^scale_exponent
-  // first, exactly, as a loss scale or a weight's scale would be; numbers() and the squares stay those of the
-  // numbers as they are given. |scale_exponent| <= kMaxScaleExponent.
-  explicit SafetyCheck(absl::Span<const FloatFormat> formats, int scale_exponent = 0);
+  // Every format must be valid and have a sign. For format f the numbers are checked as if multiplied by
+  // 2^scale_exponents[f] first, exactly, as a loss scale or a weight's scale would be; numbers(), the squares
+  // and the squared errors stay those of the numbers as they are given. No exponents at all: zeros. Each is
+  // within +-kMaxScaleExponent.
+  explicit SafetyCheck(absl::Span<const FloatFormat> formats, absl::Span<const int> scale_exponents = {});
   ~SafetyCheck();
   SafetyCheck(SafetyCheck&&) noexcept;
   SafetyCheck& operator=(SafetyCheck&&) noexcept;
 
   void Add(absl::Span<const float> values);
   void Add(absl::Span<const double> values);
-  // `next`: of the same formats and scale, of numbers that follow this one's. Indices are moved accordingly.
+  // `next`: of the same formats and scales, of numbers that follow this one's. Indices are moved accordingly.
   void Merge(const SafetyCheck& next);
 
   absl::Span<const FloatFormat> formats() const;

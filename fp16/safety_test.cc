@@ -127,7 +127,7 @@ void Check(const std::vector<double>& values, int scale = 0) {
   std::vector<Twin> expected;
   for (const FloatFormat& format : Formats()) expected.push_back(Expected(format, exact, scale));
   ForEachTarget([&](int64_t target) {
-    SafetyCheck check(Formats(), scale);
+    SafetyCheck check(Formats(), std::vector<int>(Formats().size(), scale));
     check.Add(from);
     SCOPED_TRACE(hwy::TargetName(target));
     ExpectSame(check.numbers(), expected[0].numbers);

@@ -11,8 +11,9 @@
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "base/check.h"
-#include "base/file.h"
 #include "base/status_macros.h"
+#include "io/array_writer.h"
+#include "io/element_type.h"
 #include "io/file_errors.h"
 #include "io/input_file.h"
 #include "io/npy_header.h"
@@ -110,11 +111,10 @@ absl::StatusOr<Tensor> ReadNpy(Device& device, const std::string& path) {
 
 absl::Status WriteNpy(const std::string& path, const Tensor& tensor) {
   HALFTONE_CHECK(tensor.defined());
-  ASSIGN_OR_RETURN(const std::string header, MakeNpyHeader(path, tensor.dtype(), tensor.shape()));
-  ASSIGN_OR_RETURN(const std::unique_ptr<AtomicFile> file, AtomicFile::Create(path));
-  RETURN_IF_ERROR(file->Append(header));
-  RETURN_IF_ERROR(file->Append({static_cast<const char*>(tensor.raw()), tensor.bytes()}));
-  return file->Commit();
+  ASSIGN_OR_RETURN(const std::unique_ptr<ArrayWriter> writer,
+                   ArrayWriter::CreateNpy(path, {"", ElementTypeOf(tensor.dtype()), tensor.shape()}));
+  RETURN_IF_ERROR(writer->Append({static_cast<const char*>(tensor.raw()), tensor.bytes()}));
+  return writer->Commit();
 }
 
 }  // namespace halftone

@@ -222,13 +222,14 @@ absl::StatusOr<NpyHeader> ReadNpyHeader(absl::string_view path, uint64_t file_by
   return header;
 }
 
-absl::StatusOr<std::string> MakeNpyHeader(absl::string_view path, DType dtype, const Shape& shape) {
+absl::StatusOr<std::string> MakeNpyHeader(absl::string_view path, ElementType type, const Shape& shape,
+                                          bool fortran_order) {
   constexpr size_t kAlignment = 64;
   constexpr size_t kPrefix = 10;
   for (const TypeName& row : kTypeNames) {
-    if (row.type != ElementTypeOf(dtype)) continue;
-    std::string dict = absl::StrCat("{'descr': '", SizeOf(dtype) == 1 ? "|" : "<", row.name,
-                                    "', 'fortran_order': False, 'shape': (",
+    if (row.type != type) continue;
+    std::string dict = absl::StrCat("{'descr': '", SizeOf(type) == 1 ? "|" : "<", row.name,
+                                    "', 'fortran_order': ", fortran_order ? "True" : "False", ", 'shape': (",
                                     absl::StrJoin(shape.dims(), ", "), shape.rank() == 1 ? ",), }" : "), }");
     const size_t total = (kPrefix + dict.size() + 1 + kAlignment - 1) / kAlignment * kAlignment;
     dict.resize(total - kPrefix - 1, ' ');
@@ -240,7 +241,7 @@ absl::StatusOr<std::string> MakeNpyHeader(absl::string_view path, DType dtype, c
     const char prefix[] = {1, 0, static_cast<char>(dict.size()), static_cast<char>(dict.size() >> 8)};
     return absl::StrCat(kMagic, absl::string_view(prefix, sizeof(prefix)), dict);
   }
-  return absl::UnimplementedError(absl::StrCat("cannot write ", path, ": NumPy has no ", NameOf(dtype),
+  return absl::UnimplementedError(absl::StrCat("cannot write ", path, ": NumPy has no ", NameOf(type),
                                                "; convert to float32, or write safetensors"));
 }
 

@@ -13,7 +13,6 @@
 #include "absl/types/span.h"
 #include "io/array.h"
 #include "io/element_type.h"
-#include "tensor/dtype.h"
 #include "tensor/shape.h"
 
 namespace halftone {
@@ -50,8 +49,9 @@ using ReadNext = absl::FunctionRef<absl::Status(absl::Span<char>)>;
 // the rest.
 absl::StatusOr<NpyHeader> ReadNpyHeader(absl::string_view path, uint64_t file_bytes, ReadNext read);
 
-// The bytes before the elements: version 1.0, C order, little endian, a multiple of 64, as NumPy writes it.
-absl::StatusOr<std::string> MakeNpyHeader(absl::string_view path, DType dtype, const Shape& shape);
+// The bytes before the elements: version 1.0, little endian, a multiple of 64, as NumPy writes it.
+absl::StatusOr<std::string> MakeNpyHeader(absl::string_view path, ElementType type, const Shape& shape,
+                                          bool fortran_order);
 
 }  // namespace halftone
 

@@ -7,8 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "base/file.h"
 #include "base/status_macros.h"
+#include "io/array_writer.h"
+#include "io/element_type.h"
 #include "io/file_errors.h"
 #include "io/safetensors_header.h"
 
@@ -74,25 +75,20 @@ absl::Status SafetensorsReader::ReadInto(absl::string_view name, absl::Span<char
 
 absl::Status WriteSafetensors(const std::string& path, absl::Span<const NamedTensor> tensors,
                               const std::map<std::string, std::string>& metadata) {
-  std::vector<const NamedTensor*> order;
+  std::vector<FileArray> arrays;
+  absl::flat_hash_map<absl::string_view, const Tensor*> by_name;
   for (const NamedTensor& t : tensors) {
     HALFTONE_CHECK(t.tensor.defined());
-    order.push_back(&t);
+    arrays.push_back({t.name, ElementTypeOf(t.tensor.dtype()), t.tensor.shape()});
+    by_name[t.name] = &t.tensor;
   }
-  std::stable_sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {
-    return SizeOf(a->tensor.dtype()) > SizeOf(b->tensor.dtype());
-  });
-  std::vector<ArrayInfo> arrays;
-  for (const NamedTensor* t : order) {
-    arrays.push_back({t->name, t->tensor.dtype(), t->tensor.shape(), 0, t->tensor.bytes()});
+  ASSIGN_OR_RETURN(const std::unique_ptr<ArrayWriter> writer,
+                   ArrayWriter::CreateSafetensors(path, std::move(arrays), metadata));
+  for (const FileArray& array : writer->arrays()) {
+    const Tensor& tensor = *by_name.at(array.name);
+    RETURN_IF_ERROR(writer->Append({static_cast<const char*>(tensor.raw()), tensor.bytes()}));
   }
-  ASSIGN_OR_RETURN(const std::string header, MakeSafetensorsHeader(path, arrays, metadata));
-  ASSIGN_OR_RETURN(const std::unique_ptr<AtomicFile> file, AtomicFile::Create(path));
-  RETURN_IF_ERROR(file->Append(header));
-  for (const NamedTensor* t : order) {
-    RETURN_IF_ERROR(file->Append({static_cast<const char*>(t->tensor.raw()), t->tensor.bytes()}));
-  }
-  return file->Commit();
+  return writer->Commit();
 }
 
 }  // namespace halftone

@@ -51,9 +51,9 @@ absl::optional<ElementType> TypeOf(absl::string_view name) {
   return absl::nullopt;
 }
 
-absl::string_view NameInFile(DType dtype) {
+absl::string_view NameInFile(ElementType type) {
   for (const TypeName& row : kTypeNames) {
-    if (row.type == ElementTypeOf(dtype)) return row.name;
+    if (row.type == type) return row.name;
   }
   HALFTONE_CHECK(false);
   return "";
@@ -315,7 +315,7 @@ absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(const InputFile& file) {
   return ParseSafetensorsHeader(path, json, file.size());
 }
 
-absl::StatusOr<std::string> MakeSafetensorsHeader(absl::string_view path, absl::Span<const ArrayInfo> arrays,
+absl::StatusOr<std::string> MakeSafetensorsHeader(absl::string_view path, absl::Span<const FileArray> arrays,
                                                   const std::map<std::string, std::string>& metadata) {
   const auto refuse = [path](const auto&... what) {
     return absl::InvalidArgumentError(absl::StrCat("cannot write ", path, ": ", what...));
@@ -332,14 +332,15 @@ absl::StatusOr<std::string> MakeSafetensorsHeader(absl::string_view path, absl::
   }
   absl::flat_hash_set<absl::string_view> names;
   uint64_t begin = 0;
-  for (const ArrayInfo& a : arrays) {
+  for (const FileArray& a : arrays) {
+    HALFTONE_CHECK(!a.fortran_order);
     if (a.name == kMetadataKey) return refuse("the format keeps the name ", kMetadataKey, " for itself");
     if (!names.insert(a.name).second) return refuse("two tensors are named ", QuotedForError(a.name));
     if (a.shape.rank() > kMaxArrayRank) {
       return refuse("tensor ", QuotedForError(a.name), " has more than ", kMaxArrayRank, " dimensions");
     }
     ASSIGN_OR_RETURN(const std::string name, Quoted(path, a.name));
-    entries.push_back(absl::StrCat(name, ":{\"dtype\":\"", NameInFile(a.dtype), "\",\"shape\":[",
+    entries.push_back(absl::StrCat(name, ":{\"dtype\":\"", NameInFile(a.type), "\",\"shape\":[",
                                    absl::StrJoin(a.shape.dims(), ","), "],\"data_offsets\":[", begin, ",",
                                    begin + a.bytes, "]}"));
     begin += a.bytes;

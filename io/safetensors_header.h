@@ -33,8 +33,8 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view path,
 absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(const InputFile& file);
 
 // The bytes before the arrays, length included, a multiple of 8. `arrays`' order is the order of their bytes;
-// their offsets are not looked at.
-absl::StatusOr<std::string> MakeSafetensorsHeader(absl::string_view path, absl::Span<const ArrayInfo> arrays,
+// their offsets are not looked at. All are in C order.
+absl::StatusOr<std::string> MakeSafetensorsHeader(absl::string_view path, absl::Span<const FileArray> arrays,
                                                   const std::map<std::string, std::string>& metadata);
 
 }  // namespace halftone

@@ -62,13 +62,14 @@ struct Target {
                .exponent_to_magic = ExponentToMagic<uint64_t>(52, format),
                .subnormal_below = smallest_normal - underflow_to,
                .underflow_to = underflow_to};
-    // Where floats have fewer exponents than the scaled format, no float that is measured as such is below.
+    // Where the scaled format has more exponents than floats, only zeros are below.
     const bool in_float = normal_exponent >= -126;
     fits_floats = format.mantissa_bits <= 20 && normal_exponent <= kHighestField - kFloatBias;
     if (!fits_floats) return;
     floats = {.lowest_exponent = static_cast<uint32_t>(std::max(normal_exponent, -126) + kFloatBias) << 23,
               .exponent_to_magic = ExponentToMagic<uint32_t>(23, format),
-              .subnormal_below = in_float ? static_cast<float>(doubles.subnormal_below) : 0,
+              .subnormal_below =
+                  in_float ? static_cast<float>(doubles.subnormal_below) : std::numeric_limits<float>::min(),
               .underflow_to = in_float ? static_cast<float>(underflow_to) : 0};
   }
 
@@ -117,16 +118,18 @@ struct SafetyCheck::State {
     for (size_t i = 0; i < formats.size(); ++i) {
       HALFTONE_CHECK(std::abs(scales[i]) <= kMaxScaleExponent);
       targets.emplace_back(formats[i], scales[i]);
+      all.push_back(i);
+      (targets[i].fits_floats ? in_floats : in_doubles).push_back(i);
     }
   }
 
   void AddBlock(const float* x, size_t n);
   void AddBlock(const double* x, size_t n);
-  void AddFormats(const float* x, const Block& block, bool as_floats);
-  void AddFormats(const double* x, const Block& block);
   template <typename T, typename GridT>
-  void AddFormat(const T* x, const Block& block, const GridT& grid, Target& target, FormatStats& result,
-                 T* without_overflows);
+  void AddFormats(const T* x, const Block& block, absl::Span<const size_t> which, GridT Target::*grid,
+                  T* without_overflows);
+  template <typename T, typename GridT>
+  void MeasureFormats(const T* x, const Block& block, absl::Span<const size_t> which, GridT Target::*grid);
   void SeeMax(double magnitude, uint64_t index) {
     if (magnitude <= numbers.max_magnitude) return;
     numbers.max_magnitude = magnitude;
@@ -138,6 +141,8 @@ struct SafetyCheck::State {
   NumberStats numbers;
   std::vector<FormatStats> stats;
   std::vector<Target> targets;
+  // Indices of the formats: all, those that blocks of floats are measured in as floats, and the others.
+  std::vector<size_t> all, in_floats, in_doubles;
   // A block that had to be padded or rid of numbers; one without what overflows in a format; one as doubles.
   alignas(64) std::array<float, kBlock> floats, fewer_floats;
   alignas(64) std::array<double, kBlock> doubles, fewer_doubles;
@@ -203,19 +208,11 @@ void SafetyCheck::State::AddBlock(const float* x, size_t n) {
   }
   const bool as_floats = !block.nonzero || (!subnormals && exponents.highest <= kHighestField &&
                                             exponents.highest >= kLowestField);
-  AddFormats(x, block, as_floats);
-}
-
-void SafetyCheck::State::AddFormats(const float* x, const Block& block, bool as_floats) {
-  bool converted = false;
-  for (size_t f = 0; f < formats.size(); ++f) {
-    if (as_floats && targets[f].fits_floats) {
-      AddFormat(x, block, targets[f].floats, targets[f], stats[f], fewer_floats.data());
-      continue;
-    }
-    if (!std::exchange(converted, true)) std::copy_n(x, block.padded, doubles.begin());
-    AddFormat(doubles.data(), block, targets[f].doubles, targets[f], stats[f], fewer_doubles.data());
-  }
+  if (as_floats) AddFormats(x, block, in_floats, &Target::floats, fewer_floats.data());
+  const absl::Span<const size_t> others = as_floats ? in_doubles : all;
+  if (others.empty()) return;
+  std::copy_n(x, block.padded, doubles.begin());
+  AddFormats(doubles.data(), block, others, &Target::doubles, fewer_doubles.data());
 }
 
 void SafetyCheck::State::AddBlock(const double* x, size_t n) {
@@ -265,45 +262,71 @@ void SafetyCheck::State::AddBlock(const double* x, size_t n) {
     block.lowest = Exponent(min);
     block.highest = Exponent(max);
   }
-  AddFormats(doubles.data(), block);
+  AddFormats(doubles.data(), block, all, &Target::doubles, fewer_doubles.data());
 }
 
-void SafetyCheck::State::AddFormats(const double* x, const Block& block) {
-  for (size_t f = 0; f < formats.size(); ++f) {
-    AddFormat(x, block, targets[f].doubles, targets[f], stats[f], fewer_doubles.data());
+// `which`: indices of formats.
+template <typename T, typename GridT>
+void SafetyCheck::State::AddFormats(const T* x, const Block& block, absl::Span<const size_t> which,
+                                    GridT Target::*grid, T* without_overflows) {
+  std::array<size_t, safety_internal::kFormatsAtOnce> together;
+  size_t count = 0;
+  for (const size_t f : which) {
+    const double overflow_from = targets[f].overflow_from;
+    size_t overflows = 0;
+    if (block.nonzero && block.highest >= Exponent(overflow_from)) {
+      for (size_t i = 0; i < block.padded; ++i) {
+        const bool over = std::fabs(x[i]) >= overflow_from;
+        overflows += over;
+        without_overflows[i] = over ? 0 : x[i];
+      }
+    }
+    if (overflows > 0) {
+      stats[f].overflows += overflows;
+      Block rest = block;
+      rest.fillers += overflows;
+      rest.zeros += overflows;
+      MeasureFormats(without_overflows, rest, {&f, 1}, grid);
+      continue;
+    }
+    together[count++] = f;
+    if (count < together.size()) continue;
+    MeasureFormats(x, block, together, grid);
+    count = 0;
   }
+  if (count > 0) MeasureFormats(x, block, absl::MakeConstSpan(together).first(count), grid);
 }
 
 template <typename T, typename GridT>
-void SafetyCheck::State::AddFormat(const T* x, const Block& block, const GridT& grid, Target& target,
-                                   FormatStats& result, T* without_overflows) {
-  size_t overflows = 0;
-  if (block.nonzero && block.highest >= Exponent(target.overflow_from)) {
-    for (size_t i = 0; i < block.padded; ++i) {
-      const bool over = std::fabs(x[i]) >= target.overflow_from;
-      overflows += over;
-      without_overflows[i] = over ? 0 : x[i];
-    }
-    x = without_overflows;
+void SafetyCheck::State::MeasureFormats(const T* x, const Block& block, absl::Span<const size_t> which,
+                                        GridT Target::*grid) {
+  std::array<GridT, safety_internal::kFormatsAtOnce> grids;
+  std::array<BlockErrors, safety_internal::kFormatsAtOnce> errors;
+  bool has_subnormals = false;
+  for (size_t i = 0; i < which.size(); ++i) {
+    grids[i] = targets[which[i]].*grid;
+    has_subnormals |= block.nonzero && block.lowest < targets[which[i]].normal_exponent;
   }
-  const size_t fillers = block.fillers + overflows, zeros = block.zeros + overflows;
-  const bool has_subnormals = block.nonzero && block.lowest < target.normal_exponent;
-  const BlockErrors errors = safety_internal::Measure(x, block.padded, grid, zeros > 0, has_subnormals);
-  result.overflows += overflows;
-  result.measured += block.padded - fillers;
-  result.exact += errors.exact - fillers;
-  result.subnormals += errors.subnormals;
-  result.underflows += has_subnormals ? errors.underflows - zeros : 0;
-  result.relative_errors += errors.relative;
-  result.squared_errors += errors.squared_errors;
-  result.squares += errors.squares;
-  if (errors.largest_relative > target.largest_seen && result.max_relative_error < 1) {
-    target.largest_seen = static_cast<float>(errors.largest_relative);
-    const auto [error, at] = FindLargestError(x, block.padded, grid);
-    if (error > result.max_relative_error) {
-      result.max_relative_error = error;
-      result.max_error_index = block.first_index + at;
-    }
+  safety_internal::Measure(x, block.padded, block.zeros > 0, has_subnormals,
+                           absl::MakeConstSpan(grids).first(which.size()),
+                           absl::MakeSpan(errors).first(which.size()));
+  for (size_t i = 0; i < which.size(); ++i) {
+    Target& target = targets[which[i]];
+    FormatStats& result = stats[which[i]];
+    result.measured += block.padded - block.fillers;
+    result.exact += errors[i].exact - block.fillers;
+    result.subnormals += errors[i].subnormals;
+    result.underflows += has_subnormals ? errors[i].underflows - block.zeros : 0;
+    result.relative_errors += errors[i].relative;
+    result.squared_errors += errors[i].squared_errors;
+    result.squares += errors[i].squares;
+    // Strictly larger: the first of equal ones is the one named, and need not be looked for again.
+    if (errors[i].largest_relative <= target.largest_seen || result.max_relative_error >= 1) continue;
+    target.largest_seen = static_cast<float>(errors[i].largest_relative);
+    const auto [error, at] = FindLargestError(x, block.padded, grids[i]);
+    if (error <= result.max_relative_error) continue;
+    result.max_relative_error = error;
+    result.max_error_index = block.first_index + at;
   }
 }
 

@@ -170,63 +170,91 @@ HWY_INLINE hn::Vec<D> Reciprocal(D d, hn::Vec<D> x) {
   }
 }
 
-template <bool kZeros, bool kSubnormals, typename T, class GridT>
-BlockErrors MeasureAll(const T* HWY_RESTRICT x, size_t n, const GridT& grid) {
+template <class D>
+double SumLanes(D d, hn::Vec<D> v) {
+  using T = hn::TFromD<D>;
+  HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
+  hn::Store(v, d, lanes);
+  double sum = 0;
+  for (size_t i = 0; i < hn::Lanes(d); ++i) sum += lanes[i];
+  return sum;
+}
+
+// What the formats share stays in registers.
+template <size_t kFormats, bool kZeros, bool kSubnormals, typename T, class GridT>
+void MeasureAll(const T* HWY_RESTRICT x, size_t n, const GridT* grids, BlockErrors* results) {
   const hn::ScalableTag<T> d;
   const hn::RebindToUnsigned<decltype(d)> du;
+  using V = hn::Vec<decltype(d)>;
   const size_t lanes = hn::Lanes(d);
   const auto exponent_mask = hn::BitCast(du, hn::Inf(d));
-  const auto lowest_exponent = hn::Set(du, grid.lowest_exponent);
-  const auto exponent_to_magic = hn::Set(du, grid.exponent_to_magic);
-  const auto subnormal_below = hn::Set(d, grid.subnormal_below);
-  const auto underflow_to = hn::Set(d, grid.underflow_to);
-  const auto zero = hn::Zero(d);
+  const V zero = hn::Zero(d);
 
-  auto relative = zero, largest = zero, squared_errors = zero, squares = zero;
-  size_t exact = 0, below = 0, underflows = 0;
+  V squares = zero;
+  V relative[kFormats], largest[kFormats], squared_errors[kFormats];
+  size_t exact[kFormats] = {}, below[kFormats] = {}, underflows[kFormats] = {};
+  for (size_t f = 0; f < kFormats; ++f) relative[f] = largest[f] = squared_errors[f] = zero;
   for (size_t i = 0; i < n; i += lanes) {
-    const auto v = hn::LoadU(d, x + i);
-    const auto exponent = hn::Max(hn::And(hn::BitCast(du, v), exponent_mask), lowest_exponent);
-    const auto magic = hn::BitCast(d, hn::Add(exponent, exponent_to_magic));
-    const auto error = hn::Sub(v, hn::Sub(hn::Add(v, magic), magic));
-    exact += hn::CountTrue(d, hn::Eq(error, zero));
+    const V v = hn::LoadU(d, x + i);
+    const V magnitude = hn::Abs(v);
+    const auto exponent = hn::And(hn::BitCast(du, v), exponent_mask);
     squares = hn::MulAdd(v, v, squares);
-    squared_errors = hn::MulAdd(error, error, squared_errors);
-    auto reciprocal = Reciprocal(d, v);
+    V reciprocal = Reciprocal(d, v);
     if constexpr (kZeros) reciprocal = hn::IfThenZeroElse(hn::Eq(v, zero), reciprocal);
-    const auto quotient = hn::Abs(hn::Mul(error, reciprocal));
-    relative = hn::Add(relative, quotient);
-    largest = hn::Max(largest, quotient);
-    if constexpr (kSubnormals) {
-      const auto magnitude = hn::Abs(v);
-      below += hn::CountTrue(d, hn::Lt(magnitude, subnormal_below));
-      underflows += hn::CountTrue(d, hn::Le(magnitude, underflow_to));
+    HWY_UNROLL(4)
+    for (size_t f = 0; f < kFormats; ++f) {
+      const auto spacing = hn::Max(exponent, hn::Set(du, grids[f].lowest_exponent));
+      const V magic = hn::BitCast(d, hn::Add(spacing, hn::Set(du, grids[f].exponent_to_magic)));
+      const V error = hn::Sub(v, hn::Sub(hn::Add(v, magic), magic));
+      exact[f] += hn::CountTrue(d, hn::Eq(error, zero));
+      squared_errors[f] = hn::MulAdd(error, error, squared_errors[f]);
+      const V quotient = hn::Abs(hn::Mul(error, reciprocal));
+      relative[f] = hn::Add(relative[f], quotient);
+      largest[f] = hn::Max(largest[f], quotient);
+      if constexpr (kSubnormals) {
+        below[f] += hn::CountTrue(d, hn::Lt(magnitude, hn::Set(d, grids[f].subnormal_below)));
+        underflows[f] += hn::CountTrue(d, hn::Le(magnitude, hn::Set(d, grids[f].underflow_to)));
+      }
     }
   }
-  BlockErrors result;
-  const auto sum = [&](auto v) HWY_ATTR {
-    HWY_ALIGN T parts[HWY_MAX_BYTES / sizeof(T)];
-    hn::Store(v, d, parts);
-    double total = 0;
-    for (size_t i = 0; i < lanes; ++i) total += parts[i];
-    return total;
-  };
-  result.exact = exact;
-  result.subnormals = below - underflows;
-  result.underflows = underflows;
-  result.relative = sum(relative);
-  result.largest_relative = hn::GetLane(hn::MaxOfLanes(d, largest));
-  result.squared_errors = sum(squared_errors);
-  result.squares = sum(squares);
-  return result;
+  const double sum_of_squares = SumLanes(d, squares);
+  for (size_t f = 0; f < kFormats; ++f) {
+    results[f] = {.exact = exact[f],
+                  .subnormals = below[f] - underflows[f],
+                  .underflows = underflows[f],
+                  .relative = SumLanes(d, relative[f]),
+                  .largest_relative = hn::GetLane(hn::MaxOfLanes(d, largest[f])),
+                  .squared_errors = SumLanes(d, squared_errors[f]),
+                  .squares = sum_of_squares};
+  }
+}
+
+template <size_t kFormats, typename T, class GridT>
+void MeasureSome(const T* x, size_t n, bool has_zeros, bool has_subnormals, const GridT* grids,
+                 BlockErrors* results) {
+  if (has_zeros) {
+    has_subnormals ? MeasureAll<kFormats, true, true>(x, n, grids, results)
+                   : MeasureAll<kFormats, true, false>(x, n, grids, results);
+  } else {
+    has_subnormals ? MeasureAll<kFormats, false, true>(x, n, grids, results)
+                   : MeasureAll<kFormats, false, false>(x, n, grids, results);
+  }
 }
 
 template <typename T, class GridT>
-BlockErrors MeasureBlock(const T* x, size_t n, const GridT& grid, bool has_zeros, bool has_subnormals) {
-  if (has_zeros) {
-    return has_subnormals ? MeasureAll<true, true>(x, n, grid) : MeasureAll<true, false>(x, n, grid);
+void MeasureFormats(const T* x, size_t n, bool has_zeros, bool has_subnormals, absl::Span<const GridT> grids,
+                    absl::Span<BlockErrors> results) {
+  static_assert(safety_internal::kFormatsAtOnce == 4);
+  switch (grids.size()) {
+    case 1:
+      return MeasureSome<1>(x, n, has_zeros, has_subnormals, grids.data(), results.data());
+    case 2:
+      return MeasureSome<2>(x, n, has_zeros, has_subnormals, grids.data(), results.data());
+    case 3:
+      return MeasureSome<3>(x, n, has_zeros, has_subnormals, grids.data(), results.data());
+    case 4:
+      return MeasureSome<4>(x, n, has_zeros, has_subnormals, grids.data(), results.data());
   }
-  return has_subnormals ? MeasureAll<false, true>(x, n, grid) : MeasureAll<false, false>(x, n, grid);
 }
 
 }  // namespace
@@ -235,13 +263,13 @@ Exponents ScanFloats(const float* x, size_t n) { return ScanAll(x, n); }
 float MaxOfFloats(const float* x, size_t n) { return LargestMagnitude(x, n); }
 float MinOfFloats(const float* x, size_t n) { return SmallestMagnitude(x, n); }
 
-BlockErrors MeasureFloats(const float* x, size_t n, const FloatGrid& grid, bool has_zeros,
-                          bool has_subnormals) {
-  return MeasureBlock(x, n, grid, has_zeros, has_subnormals);
+void MeasureFloats(const float* x, size_t n, bool has_zeros, bool has_subnormals,
+                   absl::Span<const FloatGrid> grids, absl::Span<BlockErrors> results) {
+  MeasureFormats(x, n, has_zeros, has_subnormals, grids, results);
 }
-BlockErrors MeasureDoubles(const double* x, size_t n, const DoubleGrid& grid, bool has_zeros,
-                           bool has_subnormals) {
-  return MeasureBlock(x, n, grid, has_zeros, has_subnormals);
+void MeasureDoubles(const double* x, size_t n, bool has_zeros, bool has_subnormals,
+                    absl::Span<const DoubleGrid> grids, absl::Span<BlockErrors> results) {
+  MeasureFormats(x, n, has_zeros, has_subnormals, grids, results);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -264,12 +292,14 @@ Exponents ScanExponents(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(
 float MaxMagnitude(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(MaxOfFloats)(x, n); }
 float MinMagnitude(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(MinOfFloats)(x, n); }
 
-BlockErrors Measure(const float* x, size_t n, const FloatGrid& grid, bool has_zeros, bool has_subnormals) {
-  return HWY_DYNAMIC_DISPATCH(MeasureFloats)(x, n, grid, has_zeros, has_subnormals);
+void Measure(const float* x, size_t n, bool has_zeros, bool has_subnormals, absl::Span<const FloatGrid> grids,
+             absl::Span<BlockErrors> results) {
+  HWY_DYNAMIC_DISPATCH(MeasureFloats)(x, n, has_zeros, has_subnormals, grids, results);
 }
 
-BlockErrors Measure(const double* x, size_t n, const DoubleGrid& grid, bool has_zeros, bool has_subnormals) {
-  return HWY_DYNAMIC_DISPATCH(MeasureDoubles)(x, n, grid, has_zeros, has_subnormals);
+void Measure(const double* x, size_t n, bool has_zeros, bool has_subnormals,
+             absl::Span<const DoubleGrid> grids, absl::Span<BlockErrors> results) {
+  HWY_DYNAMIC_DISPATCH(MeasureDoubles)(x, n, has_zeros, has_subnormals, grids, results);
 }
 
 }  // namespace safety_internal

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/types/span.h"
+
 namespace halftone::safety_internal {
 
 // Numbers in a block at most: with the temporaries they stay in a core's first-level cache, and no counter of
@@ -53,11 +55,17 @@ struct BlockErrors {
   double squares = 0;
 };
 
-// `has_zeros`: may be false only where no number is 0. `has_subnormals`: may be false only where no number
-// becomes a subnormal value or 0. No number may be infinite, NaN or, in T, subnormal. Floats: magnitudes such
-// that neither squares nor x + c overflow.
-BlockErrors Measure(const float* x, size_t n, const FloatGrid& grid, bool has_zeros, bool has_subnormals);
-BlockErrors Measure(const double* x, size_t n, const DoubleGrid& grid, bool has_zeros, bool has_subnormals);
+// Formats that one pass over a block measures at most.
+inline constexpr size_t kFormatsAtOnce = 4;
+
+// Measures the block on each of the grids, at most kFormatsAtOnce. `has_zeros`: may be false only where no
+// number is 0. `has_subnormals`: may be false only where no number becomes a subnormal value or 0 on any
+// grid. No number may be infinite, NaN or, in T, subnormal. Floats: magnitudes such that neither squares nor
+// x + c overflow.
+void Measure(const float* x, size_t n, bool has_zeros, bool has_subnormals, absl::Span<const FloatGrid> grids,
+             absl::Span<BlockErrors> results);
+void Measure(const double* x, size_t n, bool has_zeros, bool has_subnormals,
+             absl::Span<const DoubleGrid> grids, absl::Span<BlockErrors> results);
 
 }  // namespace halftone::safety_internal
 

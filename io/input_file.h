@@ -4,11 +4,13 @@
 #ifndef HALFTONE_IO_INPUT_FILE_H_
 #define HALFTONE_IO_INPUT_FILE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -18,8 +20,18 @@ namespace halftone {
 // Thread safe.
 class InputFile {
  public:
+  // Writes some of the bytes that come next to the beginning of `to` and says how many: none at their end.
+  using NextBytes = absl::FunctionRef<absl::StatusOr<size_t>(absl::Span<char> to)>;
+
   // Regular files only.
   static absl::StatusOr<std::unique_ptr<InputFile>> Open(const std::string& path);
+  // Also what can only be read from its beginning to its end, by way of Spool: pipes, character devices, and
+  // as "-" the standard input, whose path() then is "stdin".
+  static absl::StatusOr<std::unique_ptr<InputFile>> OpenOrSpool(const std::string& path);
+  // A file of its own that holds the bytes; in $TMPDIR or /tmp, and gone when it is closed. ResourceExhausted
+  // when they do not fit there.
+  static absl::StatusOr<std::unique_ptr<InputFile>> Spool(const std::string& path, NextBytes next);
+
   ~InputFile();
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;

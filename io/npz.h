@@ -7,13 +7,13 @@
 
 #include "absl/status/statusor.h"
 #include "io/array_file.h"
-#include "io/input_file.h"
+#include "io/zip_archive.h"
 
 namespace halftone {
 
 // Nothing is ever unpacked but a chunk at a time, and what an entry says of its size must agree with its .npy
 // header. The archive's checksums are checked at the end of ReadChunks. Errors: as OpenArrayFile.
-absl::StatusOr<std::unique_ptr<ArrayFile>> OpenNpz(std::unique_ptr<InputFile> file);
+absl::StatusOr<std::unique_ptr<ArrayFile>> OpenNpz(std::unique_ptr<ZipArchive> archive);
 
 }  // namespace halftone
 

@@ -104,7 +104,7 @@ std::string WithDirectoryField(std::string zip, size_t at, uint64_t value, int b
 }
 
 TEST(NpzTest, EntriesThatAreNoArrays) {
-  ExpectRefused(Zip({{"data.pkl", "x"}}, ZIP_CM_STORE), "entry \"data.pkl\" is not a .npy file");
+  ExpectRefused(Zip({{"notes.txt", "x"}}, ZIP_CM_STORE), "entry \"notes.txt\" is not a .npy file");
   ExpectRefused(Zip({{"folder/", ""}}, ZIP_CM_STORE), "entry \"folder/\" is not a .npy file");
   ExpectRefused(Zip({{"a.npy", "hello hello"}}, ZIP_CM_STORE), "entry \"a.npy\": not a .npy file");
   ExpectRefused(Zip({{"a.npy", ""}}, ZIP_CM_STORE), "entry \"a.npy\": not a .npy file");
@@ -177,7 +177,7 @@ TEST(NpzTest, AnAbsurdNumberOfEntries) {
 TEST(NpzTest, DamagedElementsFailTheChecksum) {
   std::string zip = Zip({{"a.npy", Npy("<f4", "(2,)", "12345678")}}, ZIP_CM_STORE);
   zip[zip.find("12345678")] ^= 1;
-  ExpectRefused(zip, "array \"a\": CRC error");
+  ExpectRefused(zip, "entry \"a.npy\": CRC error");
 }
 
 TEST(NpzDamageTest, CutsAndFlips) {

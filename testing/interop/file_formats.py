@@ -1,6 +1,10 @@
-"""Checks the files of io/interop_writer with safetensors and NumPy."""
+"""Checks the files of io/interop_writer with safetensors and NumPy.
+
+file_formats.py <io/interop_writer> <empty folder>
+"""
 
 import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -41,7 +45,8 @@ def decode(array):
     return np.frombuffer(data, NAMES[array["dtype"]]).reshape(shape)
 
 
-def main(folder):
+def main(writer, folder):
+    subprocess.run([writer, str(folder)], check=True)
     arrays = safetensors.deserialize((folder / "all.safetensors").read_bytes())
     assert len(arrays) == 28, len(arrays)
     for name, array in arrays:
@@ -58,4 +63,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    main(sys.argv[1], pathlib.Path(sys.argv[2]))

@@ -1,0 +1,121 @@
+#include "io/strided_file.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <numeric>
+
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "io/element_type.h"
+#include "tensor/shape.h"
+
+namespace halftone {
+namespace {
+
+// Whether the elements follow one another in the order of their indices.
+bool IsContiguous(const Shape& shape, const std::vector<int64_t>& strides) {
+  int64_t expected = 1;
+  for (int d = shape.rank() - 1; d >= 0; --d) {
+    if (shape[d] != 1 && strides[d] != expected) return false;
+    expected *= shape[d];
+  }
+  return true;
+}
+
+// The places of an array's elements, in units of elements, one after the other.
+class Walk {
+ public:
+  Walk(const Shape& shape, const std::vector<int64_t>& strides, uint64_t first)
+      : shape_(shape), strides_(strides), index_(shape.rank()) {
+    for (int d = shape.rank() - 1; d >= 0; --d) {
+      index_[d] = static_cast<int64_t>(first % static_cast<uint64_t>(shape[d]));
+      first /= static_cast<uint64_t>(shape[d]);
+      at_ += static_cast<uint64_t>(index_[d] * strides[d]);
+    }
+  }
+
+  uint64_t Next() {
+    const uint64_t at = at_;
+    for (int d = shape_.rank() - 1; d >= 0; --d) {
+      at_ += static_cast<uint64_t>(strides_[d]);
+      if (++index_[d] < shape_[d]) break;
+      at_ -= static_cast<uint64_t>(strides_[d] * shape_[d]);
+      index_[d] = 0;
+    }
+    return at;
+  }
+
+ private:
+  const Shape& shape_;
+  const std::vector<int64_t>& strides_;
+  std::vector<int64_t> index_;
+  uint64_t at_ = 0;
+};
+
+// Fetches elements in the order of their places, neighbours together: a transposed matrix would otherwise
+// take a read for every element.
+class Gatherer {
+ public:
+  Gatherer(const StridedPlace& place, size_t element_bytes) : place_(place), size_(element_bytes) {}
+
+  // Fills `to` with the elements at `places`.
+  absl::Status Gather(absl::Span<const uint64_t> places, absl::Span<char> to) {
+    order_.resize(places.size());
+    std::iota(order_.begin(), order_.end(), 0u);
+    if (!std::is_sorted(places.begin(), places.end())) {
+      std::sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) { return places[a] < places[b]; });
+    }
+    for (size_t i = 0; i < order_.size();) {
+      const uint64_t first = places[order_[i]];
+      size_t end = i + 1;
+      while (end < order_.size() && (places[order_[end]] - places[order_[end - 1]]) * size_ <= kGap &&
+             (places[order_[end]] - first + 1) * size_ <= kMaxChunkBytes) {
+        ++end;
+      }
+      buffer_.resize((places[order_[end - 1]] - first + 1) * size_);
+      RETURN_IF_ERROR(place_.file->ReadAt(place_.offset + first * size_, absl::MakeSpan(buffer_)));
+      for (; i < end; ++i) {
+        std::memcpy(&to[order_[i] * size_], &buffer_[(places[order_[i]] - first) * size_], size_);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  static constexpr uint64_t kGap = 512;  // bytes that are cheaper to read than to step over
+
+  const StridedPlace& place_;
+  size_t size_;
+  std::vector<uint32_t> order_;
+  std::vector<char> buffer_;
+};
+
+}  // namespace
+
+absl::Status StridedFile::Read(size_t index, uint64_t begin, uint64_t end, ChunkFunction f) const {
+  const FileArray& array = arrays()[index];
+  const StridedPlace& place = places_[index];
+  if (begin == end) return absl::OkStatus();
+  const size_t size = SizeOf(array.type);
+  const bool contiguous = IsContiguous(array.shape, place.strides);
+  std::vector<char> buffer(std::min<uint64_t>(end - begin, kMaxChunkBytes));
+  std::vector<uint64_t> places(contiguous ? 0 : buffer.size() / size);
+  Walk walk(array.shape, place.strides, begin / size);
+  Gatherer gatherer(place, size);
+  for (uint64_t at = begin; at < end; at += buffer.size()) {
+    const absl::Span<char> chunk(buffer.data(), std::min<uint64_t>(buffer.size(), end - at));
+    if (contiguous) {
+      RETURN_IF_ERROR(place.file->ReadAt(place.offset + at, chunk));
+    } else {
+      places.resize(chunk.size() / size);
+      for (uint64_t& p : places) p = walk.Next();
+      RETURN_IF_ERROR(gatherer.Gather(places, chunk));
+    }
+    if (big_endian_) SwapElements(size, chunk);
+    RETURN_IF_ERROR(f(chunk));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace halftone

@@ -20,6 +20,7 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr size_t kMaxTensors = size_t{1} << 20;
+constexpr size_t kFewTensors = 1024;                    // whatever the pickle's size
 constexpr size_t kMaxNameBytes = 4096;                  // of one tensor
 constexpr size_t kMaxAllNamesBytes = size_t{64} << 20;  // of a file
 
@@ -361,9 +362,11 @@ class Lister {
       return absl::UnimplementedError(absl::StrCat(who_, ": two tensors are named ", QuotedForError(name)));
     }
     name_bytes_ += name.size();
-    if (tensors_.size() == kMaxTensors || name_bytes_ > kMaxAllNamesBytes) {
-      return absl::UnimplementedError(absl::StrCat(who_, ": more than ", kMaxTensors,
-                                                   " tensors, or names of ", kMaxAllNamesBytes, " bytes"));
+    // To list a tensor takes a pickle some bytes, unless it lists lists of lists of the same.
+    const size_t most = std::min(kMaxTensors, kFewTensors + pickle_.size());
+    if (tensors_.size() == most || name_bytes_ > kMaxAllNamesBytes) {
+      return absl::UnimplementedError(
+          absl::StrCat(who_, ": more than ", most, " tensors, or names of ", kMaxAllNamesBytes, " bytes"));
     }
     ASSIGN_OR_RETURN(TorchTensor tensor, TensorReader(who_, pickle_, name).Read(ref));
     tensors_.push_back(std::move(tensor));

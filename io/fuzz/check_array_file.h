@@ -3,6 +3,7 @@
 #ifndef HALFTONE_IO_FUZZ_CHECK_ARRAY_FILE_H_
 #define HALFTONE_IO_FUZZ_CHECK_ARRAY_FILE_H_
 
+#include <cstddef>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -10,8 +11,8 @@
 
 namespace halftone {
 
-// A file in a folder of its own, removed when the program ends as it should. In memory, unless TEST_TMPDIR
-// names a folder.
+// A file in a folder of its own, which is removed when the program ends as it should. In memory, unless
+// TEST_TMPDIR names a folder.
 class FuzzFile {
  public:
   explicit FuzzFile(absl::string_view name);
@@ -21,10 +22,13 @@ class FuzzFile {
 
   void Write(absl::string_view bytes);
   const std::string& path() const { return path_; }
+  size_t bytes() const { return bytes_; }
+  const std::string& folder() const { return folder_; }
 
  private:
   std::string folder_, path_;
   int fd_;
+  size_t bytes_ = 0;
 };
 
 // Opens the file and reads all of it, several ways. A refusal is fine, but for how it is worded.

@@ -4,9 +4,11 @@
 """
 
 import io
+import json
 import pathlib
 import struct
 import zipfile
+from collections import OrderedDict
 
 import numpy as np
 import torch
@@ -58,8 +60,8 @@ write("npz", "cut.npz", npz(np.savez, a=f4)[:-9])
 other = io.BytesIO()
 with zipfile.ZipFile(other, "w") as archive:
     archive.comment = b"a comment"
-    archive.writestr("folder/a.npy", npy(f4))
-    archive.writestr("readme.txt", "no array")
+    archive.writestr(zipfile.ZipInfo("folder/a.npy"), npy(f4))
+    archive.writestr(zipfile.ZipInfo("readme.txt"), "no array")
 write("npz", "other.npz", other.getvalue())
 with zipfile.ZipFile(other := io.BytesIO(), "w") as archive:
     with archive.open("a.npy", "w", force_zip64=True) as entry:
@@ -90,7 +92,7 @@ tensors = {
     "empty": torch.zeros(0, 3),
     "e4m3": torch.arange(4).to(torch.float8_e4m3fn),
 }
-good = save(tensors, metadata={"format": "pt", "text": 'a "quoted" line\nand \u00e9'})
+good = save(tensors, metadata={"text": 'a "quoted" line\nand \u00e9'})
 write("safetensors", "torch.safetensors", good)
 write("safetensors", "none.safetensors", save({}))
 write("safetensors", "cut.safetensors", good[:-1])
@@ -116,6 +118,57 @@ for name, header, data in (
     ("numbers", '{"a":{"dtype":"F32","shape":[-1,1e99],"data_offsets":[0,18446744073709551616]}}', b""),
 ):
     write("safetensors", name + ".safetensors", safetensors(header, data))
+
+# PyTorch's own files
+base = torch.arange(12, dtype=torch.float32).reshape(3, 4)
+objects = {
+    "tensor": torch.arange(3, dtype=torch.int64),
+    "state": OrderedDict([("w", torch.nn.Parameter(base)), ("b", torch.zeros(2, dtype=torch.bfloat16))]),
+    "views": {"t": base.t(), "column": base[:, 1], "same": base, "one": base[0, 0], "wide": base[:1].expand(3, 4)},
+    "nested": {"model": {"a": [torch.ones(1), torch.tensor(True)]}, "epoch": 3, "lr": 0.1, 5: (torch.zeros(0, 3),)},
+    "refused": {"sparse": torch.eye(2).to_sparse()},
+    "cycle": {"a": torch.ones(1, dtype=torch.float16)},
+}
+objects["cycle"]["self"] = objects["cycle"]
+for name, value in objects.items():
+    torch.save(value, out := io.BytesIO())
+    write("pytorch_zip", name + ".pth", out.getvalue())
+    torch.save(value, out := io.BytesIO(), _use_new_zipfile_serialization=False)
+    write("pytorch_legacy", name + ".pth", out.getvalue())
+many = torch.ones(1)
+for _ in range(12):
+    many = [many] * 3
+torch.save(many, out := io.BytesIO(), _use_new_zipfile_serialization=False)
+write("pytorch_legacy", "lists_of_lists.pth", out.getvalue())
+for protocol in (4, 5):
+    torch.save(objects["nested"], out := io.BytesIO(), pickle_protocol=protocol)
+    write("pytorch_zip", f"protocol_{protocol}.pth", out.getvalue())
+with zipfile.ZipFile(other := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+    views = zipfile.ZipFile(CORPUS / "pytorch_zip" / "views.pth")
+    for name in views.namelist():
+        archive.writestr(zipfile.ZipInfo(name), views.read(name), zipfile.ZIP_DEFLATED)
+write("pytorch_zip", "deflated.pth", other.getvalue())
+for format in ("zip", "legacy"):
+    write("pytorch_" + format, "cut.pth", (CORPUS / ("pytorch_" + format) / "views.pth").read_bytes()[:-30])
+
+# The index of a sharded model: see sharded_safetensors_fuzzer.cc
+weights = {"a": "1.safetensors", "b": "1.safetensors", "c": "2.safetensors"}
+for name, index in (
+    ("good", {"metadata": {"total_size": 5}, "weight_map": weights}),
+    ("one", {"weight_map": {"c": "2.safetensors"}}),
+    ("empty", {"metadata": {}, "weight_map": {}}),
+    ("no_map", {"metadata": {"a": "b", "c": 1.5, "d": True, "e": None}}),
+    ("missing", {"weight_map": weights | {"d": "3.safetensors"}}),
+    ("wrong_file", {"weight_map": weights | {"c": "1.safetensors"}}),
+    ("not_named", {"weight_map": {"a": "1.safetensors"}}),
+    ("folder", {"weight_map": {"a": "../1.safetensors"}}),
+    ("newline", {"weight_map": {"a": "1.safetensors\n"}}),
+    ("nul", {"weight_map": {"a": "1.safetensors\0"}}),
+    ("long", {"weight_map": {"a": "1" * 2500 + ".safetensors"}}),
+    ("itself", {"weight_map": {"a": "x.safetensors.index.json"}}),
+    ("nested", {"weight_map": {"a": {"b": []}}}),
+):
+    write("sharded_safetensors", name + ".json", json.dumps(index).encode())
 
 # IDX
 for code, dtype in ((8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")):

@@ -15,6 +15,8 @@ namespace halftone {
 // Thread safe.
 class NameFilter {
  public:
+  NameFilter() = default;  // every name matches
+
   // POSIX extended regular expressions, case-sensitive; an empty one stands for none. InvalidArgument: not
   // one; the message names the flag.
   static absl::StatusOr<NameFilter> Create(absl::string_view include, absl::string_view exclude);

@@ -19,6 +19,7 @@ bool Matches(absl::string_view include, absl::string_view exclude, absl::string_
 TEST(NameFilterTest, WithoutPatternsEverythingMatches) {
   EXPECT_TRUE(Matches("", "", "conv1.weight"));
   EXPECT_TRUE(Matches("", "", ""));
+  EXPECT_TRUE(NameFilter().Matches("anything"));
 }
 
 TEST(NameFilterTest, SearchesAsGrepDoes) {

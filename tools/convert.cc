@@ -1,0 +1,256 @@
+// Converts the floats of a file of arrays to another type; see kUsage below.
+#include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <string>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "fp16/format.h"
+#include "io/array_file.h"
+#include "io/element_type.h"
+#include "io/open_array_file.h"
+#include "quant/formats.h"
+#include "tensor/shape.h"
+#include "tools/command_line.h"
+#include "tools/convert_file.h"
+#include "tools/convert_progress.h"
+#include "tools/name_filter.h"
+
+namespace halftone {
+namespace {
+
+constexpr char kUsage[] =
+    R"(Converts the floats of a file of arrays (safetensors, PyTorch, npy, npz, csv, ...) to another type.
+
+  convert FILE --to=TYPE --out=FILE
+
+  --to=TYPE            float16, bfloat16, float8_e4m3fn, float8_e5m2, float32, float64, or as half, bf16, e4m3, ...
+  --out=FILE           .safetensors, or .npy (one array; keeps neither its name nor metadata). May be the input.
+  --include=REGEX      only arrays whose names match (POSIX extended, anywhere in the name); the others are copied
+  --exclude=REGEX      but for those whose names match
+  --rounding=MODE      nearest_even (default), nearest_away, toward_zero, up, down, to_odd, stochastic
+  --seed=N             of stochastic rounding; 0 by default
+  --overflow=MODE      what numbers beyond the type's range become, infinities among them: infinity (default; NaN
+                       where the type has no infinities), saturate (the largest number), nan
+  --allow_unsafe       convert also what overflows, is no number, or loses too much
+  --dtype=TYPE         FILE is nothing but little-endian elements of this type
+  --shape=N,N,...      of those elements
+
+Integers and bools are copied as they are. To a type that holds every number of the array's nothing is rounded.
+Exit code: 0 done; 1 refused, for the numbers are unsafe in that type; 2 any other error. Unless it is 0, nothing has
+been written.
+)";
+
+struct RoundingName {
+  absl::string_view name;
+  Rounding rounding;
+};
+constexpr RoundingName kRoundings[] = {
+    {"nearest_even", Rounding::kNearestEven},
+    {"nearest_away", Rounding::kNearestAway},
+    {"toward_zero", Rounding::kTowardZero},
+    {"up", Rounding::kUp},
+    {"down", Rounding::kDown},
+    {"to_odd", Rounding::kToOdd},
+    {"stochastic", Rounding::kStochastic},
+};
+
+struct OverflowName {
+  absl::string_view name;
+  Overflow overflow;
+};
+constexpr OverflowName kOverflows[] = {
+    {"infinity", Overflow::kInfinity}, {"saturate", Overflow::kSaturate}, {"nan", Overflow::kNan}};
+
+// The types that are no FloatFormat's.
+struct WideName {
+  absl::string_view name;
+  ElementType type;
+};
+constexpr WideName kWideNames[] = {
+    {"float32", ElementType::kF32}, {"fp32", ElementType::kF32}, {"f32", ElementType::kF32},
+    {"float64", ElementType::kF64}, {"fp64", ElementType::kF64}, {"f64", ElementType::kF64},
+};
+
+template <class Rows>
+std::string Names(const Rows& rows) {
+  return absl::StrJoin(rows, ", ", [](std::string* out, const auto& row) { absl::StrAppend(out, row.name); });
+}
+
+// The row of that name.
+template <class Rows>
+auto FindRow(const Rows& rows, absl::string_view flag, absl::string_view name)
+    -> absl::StatusOr<std::decay_t<decltype(*std::begin(rows))>> {
+  for (const auto& row : rows) {
+    if (row.name == name) return row;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": unknown '", name, "'; known: ", Names(rows)));
+}
+
+absl::StatusOr<ElementType> FindType(absl::string_view name) {
+  for (const WideName& row : kWideNames) {
+    if (row.name == name) return row.type;
+  }
+  const absl::StatusOr<FloatFormat> format = FindFloatFormat(name);
+  if (!format.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--to: ", format.status().message(), ", ", Names(kWideNames)));
+  }
+  const absl::optional<ElementType> type = ElementTypeFromName({format->name.data(), format->name.size()});
+  if (!type.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat("--to: no file's elements are ", name));
+  }
+  return *type;
+}
+
+absl::StatusOr<OpenOptions> RawOptions(absl::string_view dtype, absl::string_view shape) {
+  OpenOptions options;
+  if (!dtype.empty()) {
+    options.raw_type = ElementTypeFromName(dtype);
+    if (!options.raw_type.has_value()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--dtype: unknown '", dtype,
+          "'; known: ", absl::StrJoin(kAllElementTypes, ", ", [](std::string* out, ElementType type) {
+            absl::StrAppend(out, NameOf(type));
+          })));
+    }
+  }
+  if (!shape.empty()) {
+    std::vector<int64_t> dims;
+    for (const absl::string_view text : absl::StrSplit(shape, ',')) {
+      int64_t d;
+      if (!absl::SimpleAtoi(text, &d) || d < 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("--shape: '", shape, "' are no whole numbers with commas between, such as 2,3"));
+      }
+      dims.push_back(d);
+    }
+    options.raw_shape = Shape(dims);
+  }
+  return options;
+}
+
+struct Arguments {
+  std::string in, out;
+  OpenOptions open;
+  ConvertOptions convert;
+};
+
+// Not by Abseil's flags, which end the program with 1 where one is wrong.
+absl::StatusOr<Arguments> ParseArguments(int argc, char** argv) {
+  const auto take = [&](absl::string_view name, absl::string_view otherwise) {
+    const std::vector<std::string> values = TakeRepeatedFlag(name, &argc, argv);
+    return values.empty() ? std::string(otherwise) : values.back();
+  };
+  Arguments result;
+  const std::string to = take("to", ""), out = take("out", ""), seed = take("seed", "0");
+  const std::string rounding = take("rounding", "nearest_even"), overflow = take("overflow", "infinity");
+  const std::string include = take("include", ""), exclude = take("exclude", "");
+  const std::string dtype = take("dtype", ""), shape = take("shape", "");
+  std::vector<absl::string_view> files;
+  bool flags_end = false;
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view argument = argv[i];
+    if (!flags_end && argument == "--") {
+      flags_end = true;
+    } else if (!flags_end && argument == "--allow_unsafe") {
+      result.convert.allow_unsafe = true;
+    } else if (!flags_end && argument.size() > 1 && argument[0] == '-') {
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown flag or no value: ", argument, "; see convert --help"));
+    } else {
+      files.push_back(argument);
+    }
+  }
+  if (files.size() != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("one input file is wanted, not ", files.size(), "; see convert --help"));
+  }
+  if (to.empty() || out.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", to.empty() ? "to" : "out", " is missing; see convert --help"));
+  }
+  result.in = ResolveUserPath(files[0]);
+  result.out = ResolveUserPath(out);
+  ASSIGN_OR_RETURN(result.convert.to, FindType(to));
+  ASSIGN_OR_RETURN(const RoundingName rounding_row, FindRow(kRoundings, "rounding", rounding));
+  ASSIGN_OR_RETURN(const OverflowName overflow_row, FindRow(kOverflows, "overflow", overflow));
+  result.convert.rounding = rounding_row.rounding;
+  result.convert.overflow = overflow_row.overflow;
+  if (!absl::SimpleAtoi(seed, &result.convert.seed)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--seed: '", seed, "' is no whole number from 0 to 2^64 - 1"));
+  }
+  ASSIGN_OR_RETURN(result.convert.names, NameFilter::Create(include, exclude));
+  ASSIGN_OR_RETURN(result.open, RawOptions(dtype, shape));
+  return result;
+}
+
+std::atomic<bool> stop_requested = false;
+static_assert(std::atomic<bool>::is_always_lock_free);  // or a signal handler could not use it
+
+absl::Status Run(Arguments arguments) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(arguments.out, ignored)) {
+    return absl::InvalidArgumentError(absl::StrCat("--out: ", arguments.out, " is a directory"));
+  }
+  arguments.convert.stop = &stop_requested;
+  try {
+    ASSIGN_OR_RETURN(const std::unique_ptr<ArrayFile> file, OpenArrayFile(arguments.in, arguments.open));
+    absl::StatusOr<ConvertSummary> summary;
+    {
+      ProgressLine line;
+      summary = ConvertFile(
+          *file, arguments.out, arguments.convert,
+          [&](absl::string_view doing, uint64_t done, uint64_t all) { line.Show(doing, done, all); });
+    }
+    RETURN_IF_ERROR(summary.status());
+    absl::PrintF("%d of %d arrays to %s, %d bytes in, %d bytes out: %s\n", summary->converted,
+                 summary->arrays, NameOf(arguments.convert.to), summary->bytes_in, summary->bytes_out,
+                 arguments.out);
+    return absl::OkStatus();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat(arguments.in, ": out of memory"));
+  }
+}
+
+int Main(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (absl::string_view(argv[i]) == "--help") {
+      std::fputs(kUsage, stdout);
+      return std::fflush(stdout) == 0 ? 0 : 2;
+    }
+  }
+  absl::StatusOr<Arguments> arguments = ParseArguments(argc, argv);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    std::signal(signal, [](int) { stop_requested = true; });
+  }
+  const absl::Status status = arguments.ok() ? Run(*std::move(arguments)) : arguments.status();
+  if (status.ok()) return 0;
+  Fail("convert", status);
+  return absl::IsFailedPrecondition(status) ? 1 : 2;
+}
+
+}  // namespace
+}  // namespace halftone
+
+int main(int argc, char** argv) { return halftone::Main(argc, argv); }

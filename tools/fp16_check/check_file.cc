@@ -1,0 +1,122 @@
+#include "tools/fp16_check/check_file.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "io/array_safety.h"
+#include "io/element_type.h"
+
+namespace halftone {
+namespace {
+
+// A request and where its results belong.
+struct Pass {
+  std::vector<ArraySafetyRequest> requests;
+  std::vector<TensorResult*> tensors;             // of each request
+  std::vector<std::vector<size_t>> format_index;  // of each request's formats
+  uint64_t bytes = 0;
+};
+
+void AddRequest(const FileArray& array, ArraySafetyRequest request, TensorResult& tensor,
+                std::vector<size_t> format_index, Pass& pass) {
+  pass.requests.push_back(std::move(request));
+  pass.tensors.push_back(&tensor);
+  pass.format_index.push_back(std::move(format_index));
+  pass.bytes += array.bytes;
+}
+
+std::vector<int> ScalesToTry(const FormatResult& result) {
+  std::vector<int> scales;
+  if (result.verdict.safe() || !result.verdict.may_be_scaled()) return scales;
+  if (result.scales.lowest > result.scales.highest) return scales;
+  for (const int k : {result.scales.nearest_to_one(), result.scales.highest}) {
+    if (k != 0 && (scales.empty() || scales.back() != k)) scales.push_back(k);
+  }
+  return scales;
+}
+
+// Everything that a scale might help, for one reading of each tensor.
+Pass ScaledPass(const ArrayFile& file, const Pass& first, const CheckOptions& options) {
+  Pass pass;
+  for (size_t r = 0; r < first.requests.size(); ++r) {
+    ArraySafetyRequest request = {.index = first.requests[r].index};
+    std::vector<size_t> format_index;
+    for (size_t f = 0; f < options.formats.size(); ++f) {
+      for (const int exponent : ScalesToTry(first.tensors[r]->formats[f])) {
+        request.formats.push_back(options.formats[f]);
+        request.scale_exponents.push_back(exponent);
+        format_index.push_back(f);
+      }
+    }
+    if (format_index.empty()) continue;
+    const FileArray& array = file.arrays()[request.index];
+    AddRequest(array, std::move(request), *first.tensors[r], std::move(format_index), pass);
+  }
+  return pass;
+}
+
+}  // namespace
+
+absl::StatusOr<FileResult> CheckFile(const ArrayFile& file, const CheckOptions& options,
+                                     absl::FunctionRef<void(uint64_t done, uint64_t all)> progress) {
+  std::vector<size_t> chosen;
+  bool any_floats = false;
+  for (size_t i = 0; i < file.arrays().size(); ++i) {
+    if (!options.names.Matches(file.arrays()[i].name)) continue;
+    chosen.push_back(i);
+    any_floats |= IsFloat(file.arrays()[i].type);
+  }
+  FileResult result = {.kind = std::string(file.format())};
+  for (const size_t i : chosen) {
+    const FileArray& array = file.arrays()[i];
+    result.tensors.push_back({.name = array.name,
+                              .type = array.type,
+                              .shape = array.shape,
+                              .checked = IsFloat(array.type) || options.integers || !any_floats});
+  }
+  Pass first;
+  for (size_t t = 0; t < chosen.size(); ++t) {
+    if (!result.tensors[t].checked) continue;
+    AddRequest(file.arrays()[chosen[t]], {.index = chosen[t], .formats = options.formats}, result.tensors[t],
+               {}, first);
+  }
+  uint64_t done = 0, all = first.bytes;
+  const auto read = [&](uint64_t bytes) { progress(done += bytes, all); };
+  RETURN_IF_ERROR(CheckArrays(
+      file, first.requests,
+      [&](size_t r, const SafetyCheck& check) {
+        TensorResult& tensor = *first.tensors[r];
+        tensor.numbers = check.numbers();
+        for (size_t f = 0; f < options.formats.size(); ++f) {
+          const FloatFormat& format = options.formats[f];
+          tensor.formats.push_back({.stats = check.of(f),
+                                    .verdict = Judge(check.numbers(), check.of(f), format, options.limits),
+                                    .scales = FindScaleRange(check.numbers(), format)});
+        }
+        return absl::OkStatus();
+      },
+      read));
+
+  const Pass second = ScaledPass(file, first, options);
+  all += second.bytes;
+  RETURN_IF_ERROR(CheckArrays(
+      file, second.requests,
+      [&](size_t r, const SafetyCheck& check) {
+        const ArraySafetyRequest& request = second.requests[r];
+        for (size_t i = 0; i < request.formats.size(); ++i) {
+          const Verdict verdict = Judge(check.numbers(), check.of(i), request.formats[i], options.limits);
+          second.tensors[r]->formats[second.format_index[r][i]].scaled.push_back(
+              {.exponent = request.scale_exponents[i], .stats = check.of(i), .verdict = verdict});
+        }
+        return absl::OkStatus();
+      },
+      read));
+  return result;
+}
+
+}  // namespace halftone

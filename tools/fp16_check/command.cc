@@ -1,0 +1,211 @@
+#include "tools/fp16_check/command.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "fp16/format.h"
+#include "fp16/safety.h"
+#include "io/array.h"
+#include "io/element_type.h"
+#include "quant/formats.h"
+#include "tensor/shape.h"
+#include "tools/command_line.h"
+#include "tools/name_filter.h"
+
+namespace halftone {
+namespace {
+
+constexpr char kUsage[] =
+    R"(Audits files of numbers or weights before they are converted to a narrower format: what would overflow,
+underflow or lose accuracy, tensor by tensor. docs/safety.md explains the report.
+
+  fp16_check FILE... [flags]
+
+FILE is safetensors, PyTorch, npy, npz, IDX, CIFAR, csv, ...; - is the standard input.
+
+  --format=NAME,...           the formats to check: half (default), bfloat16, float8_e4m3fn, ..., or all
+  --tensor=REGEX              only tensors whose names match (POSIX extended, anywhere in the name)
+  --exclude=REGEX             but for those whose names match
+  --integers                  check integers and bools too, which a conversion leaves alone
+  --top=N                     show only the N worst tensors of each table, worst first
+  --json=FILE                 also write the report as JSON; - writes it to stdout, in place of the tables
+  --html=FILE                 also write the report as a page for a browser
+
+A tensor is unsafe in a format if it holds a NaN or an infinity, or if of its numbers
+  --max_overflow=COUNT        more overflow (default 0)
+  --max_underflow_fraction=F  a larger fraction becomes 0 (default 0.01)
+  --min_sqnr_db=DB            the signal-to-quantisation-noise ratio is lower (default 20)
+  --allow_infinities          infinities are safe where the format has them
+
+  --dtype=TYPE                the files are raw: nothing but little-endian elements of this type
+  --shape=2x3                 of those elements
+
+Exit code: 0 every tensor is safe as it is; 1 some are not; 2 something could not be checked.
+)";
+
+absl::Status Refuse(absl::string_view flag, absl::string_view value, absl::string_view expected) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, "=", value, ": expected ", expected));
+}
+
+void AddFormat(const FloatFormat& format, std::vector<FloatFormat>& formats) {
+  if (std::ranges::find(formats, format.name, &FloatFormat::name) == formats.end()) formats.push_back(format);
+}
+
+// "2x3", "2,3", or as a report prints it: "[2, 3]"; "[]" is a scalar.
+absl::StatusOr<Shape> ParseShape(ElementType type, absl::string_view text) {
+  absl::string_view list = absl::StripAsciiWhitespace(text);
+  if (absl::ConsumePrefix(&list, "[") != absl::ConsumeSuffix(&list, "]")) {
+    return Refuse("shape", text, "sizes such as 2x3 or 2,3");
+  }
+  std::vector<int64_t> dims;
+  if (text == "[]") return Shape();
+  for (const absl::string_view part : absl::StrSplit(list, absl::ByAnyChar("x,"))) {
+    int64_t size;
+    if (!absl::SimpleAtoi(part, &size) || size < 0) {
+      return Refuse("shape", text, "sizes such as 2x3 or 2,3");
+    }
+    dims.push_back(size);
+  }
+  if (!ArrayBytes(type, dims).has_value()) {
+    return Refuse("shape", text, "a size of less than 2^63 bytes");
+  }
+  return Shape(dims);
+}
+
+// Lists with commas in between. "all": every row of kFloatFormats that has a sign. What is named twice counts
+// once.
+absl::StatusOr<std::vector<FloatFormat>> ParseFormats(absl::Span<const std::string> lists) {
+  std::vector<FloatFormat> formats;
+  for (const std::string& list : lists) {
+    for (const absl::string_view part : absl::StrSplit(list, ',')) {
+      const absl::string_view name = absl::StripAsciiWhitespace(part);
+      if (name == "all") {
+        for (const FloatFormat& format : kFloatFormats) {
+          if (format.has_sign) AddFormat(format, formats);
+        }
+        continue;
+      }
+      const absl::StatusOr<FloatFormat> format = FindFloatFormat(name);
+      if (!format.ok()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("--format: ", format.status().message(), ", and all for every format"));
+      }
+      if (!format->has_sign) return Refuse("format", name, "a format with a sign");
+      AddFormat(*format, formats);
+    }
+  }
+  return formats;
+}
+
+absl::StatusOr<double> ParseNumber(absl::string_view flag, absl::string_view text, double highest,
+                                   absl::string_view expected) {
+  double value;
+  if (!absl::SimpleAtod(text, &value) || !(value >= 0 && value <= highest)) {
+    return Refuse(flag, text, expected);
+  }
+  return value;
+}
+
+absl::StatusOr<uint64_t> ParseCount(absl::string_view flag, absl::string_view text) {
+  uint64_t value;
+  if (!absl::SimpleAtoi(text, &value)) return Refuse(flag, text, "a whole number, 0 or more");
+  return value;
+}
+
+absl::StatusOr<NameFilter> ParseNames(absl::string_view tensor, absl::string_view exclude) {
+  absl::StatusOr<NameFilter> names = NameFilter::Create(tensor, exclude);
+  if (names.ok()) return names;
+  absl::string_view message = names.status().message();  // calls the flag by its name in other tools
+  if (!absl::ConsumePrefix(&message, "--include=")) return names.status();
+  return absl::InvalidArgumentError(absl::StrCat("--tensor=", message));
+}
+
+absl::StatusOr<OpenOptions> ParseRaw(absl::string_view dtype, absl::string_view shape) {
+  OpenOptions options;
+  if (dtype.empty()) {
+    if (!shape.empty()) return Refuse("shape", shape, "--dtype beside it: both describe a raw file");
+    return options;
+  }
+  options.raw_type = ElementTypeFromName(dtype);
+  if (!options.raw_type.has_value()) {
+    const auto append_name = [](std::string* to, ElementType type) { absl::StrAppend(to, NameOf(type)); };
+    return Refuse("dtype", dtype,
+                  absl::StrCat("one of ", absl::StrJoin(kAllElementTypes, ", ", append_name)));
+  }
+  if (!shape.empty()) {
+    ASSIGN_OR_RETURN(options.raw_shape, ParseShape(*options.raw_type, shape));
+  }
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<Command> ParseCommand(int argc, char** argv) {
+  Command command;
+  const auto take = [&](absl::string_view name, absl::string_view otherwise) {
+    const std::vector<std::string> values = TakeRepeatedFlag(name, &argc, argv);
+    return values.empty() ? std::string(otherwise) : values.back();
+  };
+  std::vector<std::string> formats = TakeRepeatedFlag("format", &argc, argv);
+  if (formats.empty()) formats.push_back("half");
+  const std::string tensor = take("tensor", ""), exclude = take("exclude", ""), top = take("top", "0");
+  const std::string max_overflow = take("max_overflow", "0"), min_sqnr_db = take("min_sqnr_db", "20");
+  const std::string max_underflow_fraction = take("max_underflow_fraction", "0.01");
+  const std::string dtype = take("dtype", ""), shape = take("shape", "");
+  command.json = take("json", "");
+  command.html = take("html", "");
+  bool flags_end = false;
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view argument = argv[i];
+    if (flags_end || argument.size() < 2 || argument[0] != '-') {
+      command.files.emplace_back(argument);
+    } else if (argument == "--") {
+      flags_end = true;
+    } else if (argument == "--integers") {
+      command.check.integers = true;
+    } else if (argument == "--allow_infinities") {
+      command.check.limits.allow_infinities = true;
+    } else if (argument == "--help" || argument == "-h") {
+      command.help = true;
+      return command;
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown flag or no value: ", argument, "; see fp16_check --help"));
+    }
+  }
+  if (command.files.empty()) return absl::InvalidArgumentError("no file is named; see fp16_check --help");
+  if (std::ranges::count(command.files, "-") > 1) {
+    return absl::InvalidArgumentError("- is named twice, but the standard input can be read only once");
+  }
+  if (!command.json.empty() && command.json == command.html) {
+    return absl::InvalidArgumentError("--json and --html name the same file");
+  }
+  ASSIGN_OR_RETURN(command.check.formats, ParseFormats(formats));
+  ASSIGN_OR_RETURN(command.check.names, ParseNames(tensor, exclude));
+  SafetyLimits& limits = command.check.limits;
+  ASSIGN_OR_RETURN(limits.max_overflows, ParseCount("max_overflow", max_overflow));
+  ASSIGN_OR_RETURN(
+      limits.max_underflow_fraction,
+      ParseNumber("max_underflow_fraction", max_underflow_fraction, 1, "a fraction from 0 to 1"));
+  ASSIGN_OR_RETURN(
+      limits.min_sqnr_db,
+      ParseNumber("min_sqnr_db", min_sqnr_db, std::numeric_limits<double>::max(), "decibels, 0 or more"));
+  ASSIGN_OR_RETURN(command.top, ParseCount("top", top));
+  ASSIGN_OR_RETURN(command.open, ParseRaw(dtype, shape));
+  return command;
+}
+
+absl::string_view CommandUsage() { return kUsage; }
+
+}  // namespace halftone

@@ -1,0 +1,154 @@
+#include "tools/fp16_check/report_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tools/fp16_check/text.h"
+#include "tools/fp16_check/text_table.h"
+
+namespace halftone {
+namespace {
+
+TextStyle StyleOf(Outcome outcome) {
+  return outcome == Outcome::kSafe            ? TextStyle::kGood
+         : outcome == Outcome::kSafeWithScale ? TextStyle::kWarning
+                                              : TextStyle::kBad;
+}
+
+std::string FormatName(const Report& report, size_t format) {
+  return std::string(report.formats[format].name);
+}
+
+// Of the numbers other than 0; "-" where there are none.
+std::string MinText(const NumberStats& numbers) {
+  return std::isfinite(numbers.min_magnitude) ? NumberText(numbers.min_magnitude) : "-";
+}
+
+std::string MaxText(const NumberStats& numbers) {
+  return numbers.finite() > 0 ? NumberText(numbers.max_magnitude) : "-";
+}
+
+// The columns that a tensor and a total share.
+void AppendStats(const NumberStats& numbers, const FormatStats& stats, std::vector<std::string>& cells) {
+  cells.insert(cells.end(),
+               {MinText(numbers), MaxText(numbers), CountText(numbers.nans), CountText(numbers.infinities),
+                CountText(stats.overflows), CountText(stats.underflows), CountText(stats.subnormals),
+                NumberText(stats.max_relative_error), NumberText(stats.sqnr_db())});
+}
+
+std::vector<TextColumn> StatsColumns() {
+  return {{.heading = "|min|", .dispensable = 5},     {.heading = "|max|", .dispensable = 1},
+          {.heading = "NaN", .dispensable = 2},       {.heading = "Inf", .dispensable = 2},
+          {.heading = "overflow", .dispensable = 1},  {.heading = "underflow", .dispensable = 1},
+          {.heading = "subnormal", .dispensable = 6}, {.heading = "max rel err", .dispensable = 3},
+          {.heading = "SQNR dB", .dispensable = 1}};
+}
+
+std::string TotalsText(const Totals& totals) {
+  std::string text = absl::StrCat(totals.safe, " safe");
+  if (totals.safe_with_scale > 0) absl::StrAppend(&text, ", ", totals.safe_with_scale, " with scale");
+  if (totals.unsafe > 0) absl::StrAppend(&text, ", ", totals.unsafe, " unsafe");
+  if (totals.not_checked > 0) absl::StrAppend(&text, ", ", totals.not_checked, " not converted");
+  return text;
+}
+
+TextStyle TotalsStyle(const Totals& totals) {
+  return StyleOf(totals.unsafe > 0            ? Outcome::kUnsafe
+                 : totals.safe_with_scale > 0 ? Outcome::kSafeWithScale
+                                              : Outcome::kSafe);
+}
+
+TextRow TensorRow(const TensorResult& tensor, size_t format, size_t columns) {
+  TextRow row;
+  row.cells = {Printable(tensor.name), std::string(NameOf(tensor.type)), tensor.shape.ToString()};
+  if (!tensor.checked) {
+    row.cells.resize(columns - 1);
+    row.cells.push_back("not converted");
+    row.style = TextStyle::kDim;
+    return row;
+  }
+  const FormatResult& result = tensor.formats[format];
+  AppendStats(tensor.numbers, result.stats, row.cells);
+  row.cells.push_back(VerdictText(tensor.numbers, result));
+  row.style = StyleOf(result.outcome());
+  return row;
+}
+
+std::string FileTable(const Report& report, const FileResult& file, size_t format,
+                      const TableOptions& options) {
+  std::vector<size_t> order(file.tensors.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::string left_out;
+  if (options.top > 0) {
+    order = WorstFirst(file, format);
+    if (order.size() > options.top) {
+      left_out = absl::StrCat("The worst ", options.top, " of ", Plural(order.size(), "tensor"), ".\n");
+      order.resize(options.top);
+    }
+  }
+  std::vector<TextColumn> columns = {{.heading = "tensor", .left = true},
+                                     {.heading = "dtype", .left = true, .dispensable = 4},
+                                     {.heading = "shape", .left = true, .dispensable = 4}};
+  for (TextColumn& column : StatsColumns()) columns.push_back(std::move(column));
+  columns.push_back({.heading = "verdict", .left = true});
+  std::vector<TextRow> rows;
+  for (const size_t t : order) rows.push_back(TensorRow(file.tensors[t], format, columns.size()));
+
+  const Totals totals = TotalsOf(file, format);
+  TextRow total = {.cells = {"total", "", Plural(totals.numbers.elements, "number")},
+                   .style = TotalsStyle(totals)};
+  AppendStats(totals.numbers, totals.stats, total.cells);
+  total.cells.push_back(TotalsText(totals));
+  rows.push_back(std::move(total));
+
+  const std::string title =
+      absl::StrCat(Printable(file.path), " (", file.kind, ") in ", FormatName(report, format));
+  return absl::StrCat(Styled(title, TextStyle::kBold, options.color), "\n",
+                      FormatTable(std::move(columns), std::move(rows), options.width, options.color),
+                      left_out, "\n");
+}
+
+TextRow SummaryRow(const std::string& file, const Report& report, size_t format, const Totals& totals) {
+  TextRow row = {.cells = {file, FormatName(report, format)}, .style = TotalsStyle(totals)};
+  AppendStats(totals.numbers, totals.stats, row.cells);
+  row.cells.push_back(TotalsText(totals));
+  return row;
+}
+
+std::string Summary(const Report& report, const TableOptions& options) {
+  std::vector<TextColumn> columns = {{.heading = "file", .left = true}, {.heading = "format", .left = true}};
+  for (TextColumn& column : StatsColumns()) columns.push_back(std::move(column));
+  columns.push_back({.heading = "tensors", .left = true});
+  std::vector<TextRow> rows;
+  size_t files = 0;
+  for (const FileResult& file : report.files) {
+    if (file.tensors.empty()) continue;
+    ++files;
+    for (size_t f = 0; f < report.formats.size(); ++f) {
+      rows.push_back(SummaryRow(Printable(file.path), report, f, TotalsOf(file, f)));
+    }
+  }
+  if (rows.size() < 2) return "";
+  for (size_t f = 0; files > 1 && f < report.formats.size(); ++f) {
+    rows.push_back(SummaryRow("all files", report, f, TotalsOf(report, f)));
+  }
+  return absl::StrCat(FormatTable(std::move(columns), std::move(rows), options.width, options.color), "\n");
+}
+
+}  // namespace
+
+std::string ReportTable(const Report& report, const TableOptions& options) {
+  std::string text;
+  for (const FileResult& file : report.files) {
+    if (file.tensors.empty()) continue;
+    for (size_t f = 0; f < report.formats.size(); ++f) text += FileTable(report, file, f, options);
+  }
+  text += Summary(report, options);
+  const std::string conclusion = Conclusion(report);
+  return absl::StrCat(text, "Conclusion: ", conclusion, ".\n");
+}
+
+}  // namespace halftone

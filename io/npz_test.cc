@@ -8,13 +8,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/check.h"
-#include "base/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "io/array_file_testing.h"
 #include "io/element_type.h"
 #include "io/open_array_file.h"
 #include "io/test_files.h"
+#include "io/zip_testing.h"
 
 namespace halftone {
 namespace {
@@ -28,27 +28,8 @@ std::string Npy(absl::string_view descr, absl::string_view shape, absl::string_v
   return absl::StrCat(absl::string_view("\x93NUMPY\1\0", 8), LittleEndian(dict.size(), 2), dict, data);
 }
 
-struct Entry {
-  std::string name;
-  std::string bytes;
-};
-
-// An archive of these entries, as its bytes; deflated at level 1, as the best level takes seconds.
-std::string Zip(const std::vector<Entry>& entries, zip_int32_t method) {
-  const std::string path = TempFile("made.zip", "");
-  zip_t* zip = zip_open(path.c_str(), ZIP_CREATE | ZIP_TRUNCATE, nullptr);
-  HALFTONE_CHECK(zip != nullptr);
-  for (const Entry& e : entries) {
-    zip_source_t* source = zip_source_buffer(zip, e.bytes.data(), e.bytes.size(), 0);
-    const zip_int64_t index = zip_file_add(zip, e.name.c_str(), source, 0);
-    HALFTONE_CHECK(index >= 0 && zip_set_file_compression(zip, index, method, 1) == 0);
-  }
-  HALFTONE_CHECK(zip_close(zip) == 0);
-  return *ReadFile(path);
-}
-
-const std::vector<Entry>& TwoArrays() {
-  static const auto* const kEntries = new std::vector<Entry>{
+const std::vector<ZipTestEntry>& TwoArrays() {
+  static const auto* const kEntries = new std::vector<ZipTestEntry>{
       {"first.npy", Npy("<i2", "(2, 2)", absl::string_view("\1\0\2\0\3\0\xff\xff", 8))},
       {"block/weight.npy", Npy(">f4", "(1,)", absl::string_view("\x3f\xc0\0\0", 4))}};
   return *kEntries;
@@ -56,7 +37,7 @@ const std::vector<Entry>& TwoArrays() {
 
 TEST(NpzTest, StoredAndDeflated) {
   for (const zip_int32_t method : {ZIP_CM_STORE, ZIP_CM_DEFLATE}) {
-    const auto file = OpenArrayFile(TempFile("by_content", Zip(TwoArrays(), method)));
+    const auto file = OpenArrayFile(TempFile("by_content", MakeZip(TwoArrays(), method)));
     ASSERT_TRUE(file.ok()) << file.status();
     EXPECT_EQ((*file)->format(), "npz");
     ASSERT_EQ((*file)->arrays().size(), 2u);
@@ -74,10 +55,10 @@ TEST(NpzTest, ManyChunksEmptyArraysAndEmptyArchives) {
   const size_t bytes = 3 * kMaxChunkBytes + 8;
   std::string data;
   for (size_t i = 0; i < bytes / 8; ++i) data += LittleEndian(i, 8);
-  const auto file =
-      OpenArrayFile(TempFile("big.npz", Zip({{"a.npy", Npy("<u8", absl::StrCat("(", bytes / 8, ",)"), data)},
-                                             {"none.npy", Npy("<f4", "(0, 3)", "")}},
-                                            ZIP_CM_DEFLATE)));
+  const auto file = OpenArrayFile(
+      TempFile("big.npz", MakeZip({{"a.npy", Npy("<u8", absl::StrCat("(", bytes / 8, ",)"), data)},
+                                   {"none.npy", Npy("<f4", "(0, 3)", "")}},
+                                  ZIP_CM_DEFLATE)));
   ASSERT_TRUE(file.ok()) << file.status();
   const std::vector<double> values = Values(**file, 0);
   ASSERT_EQ(values.size(), bytes / 8);
@@ -104,51 +85,51 @@ std::string WithDirectoryField(std::string zip, size_t at, uint64_t value, int b
 }
 
 TEST(NpzTest, EntriesThatAreNoArrays) {
-  ExpectRefused(Zip({{"notes.txt", "x"}}, ZIP_CM_STORE), "entry \"notes.txt\" is not a .npy file");
-  ExpectRefused(Zip({{"folder/", ""}}, ZIP_CM_STORE), "entry \"folder/\" is not a .npy file");
-  ExpectRefused(Zip({{"a.npy", "hello hello"}}, ZIP_CM_STORE), "entry \"a.npy\": not a .npy file");
-  ExpectRefused(Zip({{"a.npy", ""}}, ZIP_CM_STORE), "entry \"a.npy\": not a .npy file");
-  ExpectRefused(Zip({{"a.npy", Npy("<c8", "(1,)", "12345678")}}, ZIP_CM_STORE), "dtype \"<c8\"");
+  ExpectRefused(MakeZip({{"notes.txt", "x"}}, ZIP_CM_STORE), "entry \"notes.txt\" is not a .npy file");
+  ExpectRefused(MakeZip({{"folder/", ""}}, ZIP_CM_STORE), "entry \"folder/\" is not a .npy file");
+  ExpectRefused(MakeZip({{"a.npy", "hello hello"}}, ZIP_CM_STORE), "entry \"a.npy\": not a .npy file");
+  ExpectRefused(MakeZip({{"a.npy", ""}}, ZIP_CM_STORE), "entry \"a.npy\": not a .npy file");
+  ExpectRefused(MakeZip({{"a.npy", Npy("<c8", "(1,)", "12345678")}}, ZIP_CM_STORE), "dtype \"<c8\"");
   ExpectRefused("hello", "does not begin as a zip archive does");
   ExpectRefused("", "does not begin as a zip archive does");
 }
 
 TEST(NpzTest, LiesAboutSizes) {
   const std::string array = Npy("<f4", "(2,)", "12345678");
-  ExpectRefused(Zip({{"a.npy", Npy("<f4", "(3,)", "12345678")}}, ZIP_CM_DEFLATE),
+  ExpectRefused(MakeZip({{"a.npy", Npy("<f4", "(3,)", "12345678")}}, ZIP_CM_DEFLATE),
                 "takes 12 bytes, but the file has 8 after its header: it was cut short");
-  ExpectRefused(Zip({{"a.npy", Npy("<f4", "(1,)", "12345678")}}, ZIP_CM_DEFLATE),
+  ExpectRefused(MakeZip({{"a.npy", Npy("<f4", "(1,)", "12345678")}}, ZIP_CM_DEFLATE),
                 "takes 4 bytes, but the file has 8 after its header");
-  ExpectRefused(Zip({{"a.npy", Npy("<f4", "(1000000000000,)", "")}}, ZIP_CM_DEFLATE),
+  ExpectRefused(MakeZip({{"a.npy", Npy("<f4", "(1000000000000,)", "")}}, ZIP_CM_DEFLATE),
                 "takes 4000000000000 bytes");
   // Offsets in a directory's entry: method 10, packed size 20, size 24.
-  const std::string deflated = Zip({{"a.npy", array}}, ZIP_CM_DEFLATE);
+  const std::string deflated = MakeZip({{"a.npy", array}}, ZIP_CM_DEFLATE);
   ExpectRefused(WithDirectoryField(deflated, 24, 4000000000, 4), "cannot unpack to the 4000000000 bytes");
   ExpectRefused(WithDirectoryField(deflated, 24, array.size() + 4, 4), "the file has 12 after its header");
   ExpectRefused(WithDirectoryField(deflated, 20, 1000000, 4), "takes 1000000 bytes of a file of");
-  const std::string stored = Zip({{"a.npy", array}}, ZIP_CM_STORE);
+  const std::string stored = MakeZip({{"a.npy", array}}, ZIP_CM_STORE);
   ExpectRefused(WithDirectoryField(stored, 24, array.size() + 4, 4), "cannot unpack to");
   // Both the directory and the .npy header say 12 bytes of elements; the packed bytes hold 8.
-  const std::string lying = Zip({{"a.npy", Npy("<f4", "(3,)", "12345678")}}, ZIP_CM_DEFLATE);
+  const std::string lying = MakeZip({{"a.npy", Npy("<f4", "(3,)", "12345678")}}, ZIP_CM_DEFLATE);
   ExpectRefused(WithDirectoryField(lying, 24, array.size() + 4, 4), "entry");
 }
 
 TEST(NpzTest, EntriesThatAreNotRead) {
-  const std::string zip = Zip({{"a.npy", Npy("<f4", "(2,)", "12345678")}}, ZIP_CM_DEFLATE);
+  const std::string zip = MakeZip({{"a.npy", Npy("<f4", "(2,)", "12345678")}}, ZIP_CM_DEFLATE);
   ExpectRefused(WithDirectoryField(zip, 8, 1, 2), "is encrypted; save it without a password");
   ExpectRefused(WithDirectoryField(zip, 10, 12, 2), "has compression method 12");
 }
 
 TEST(NpzTest, DuplicateNames) {
   std::string zip =
-      Zip({{"a.npy", Npy("<f4", "(1,)", "1234")}, {"b.npy", Npy("<f4", "(1,)", "1234")}}, ZIP_CM_STORE);
+      MakeZip({{"a.npy", Npy("<f4", "(1,)", "1234")}, {"b.npy", Npy("<f4", "(1,)", "1234")}}, ZIP_CM_STORE);
   for (size_t at; (at = zip.find("b.npy")) != std::string::npos;) zip[at] = 'a';
   ExpectRefused(zip, "entry \"a.npy\": comes twice in the archive");
 }
 
 TEST(NpzTest, EntriesThatShareTheirBytes) {
   const std::string array = Npy("<f4", "(256,)", std::string(1024, 'x'));
-  std::string zip = Zip({{"a.npy", array}, {"b.npy", array}}, ZIP_CM_STORE);
+  std::string zip = MakeZip({{"a.npy", array}, {"b.npy", array}}, ZIP_CM_STORE);
   // The second entry's offset in the directory, at 42, is set to the first's.
   const size_t second = zip.find("PK\1\2", zip.find("PK\1\2") + 1);
   zip.replace(second + 42, 4, LittleEndian(0, 4));
@@ -175,14 +156,14 @@ TEST(NpzTest, AnAbsurdNumberOfEntries) {
 }
 
 TEST(NpzTest, DamagedElementsFailTheChecksum) {
-  std::string zip = Zip({{"a.npy", Npy("<f4", "(2,)", "12345678")}}, ZIP_CM_STORE);
+  std::string zip = MakeZip({{"a.npy", Npy("<f4", "(2,)", "12345678")}}, ZIP_CM_STORE);
   zip[zip.find("12345678")] ^= 1;
   ExpectRefused(zip, "entry \"a.npy\": CRC error");
 }
 
 TEST(NpzDamageTest, CutsAndFlips) {
   for (const zip_int32_t method : {ZIP_CM_STORE, ZIP_CM_DEFLATE}) {
-    const std::string zip = Zip(TwoArrays(), method);
+    const std::string zip = MakeZip(TwoArrays(), method);
     ExpectEveryCutRefused("a.npz", zip);
     ExpectNoFlipCrashes("a.npz", zip);
   }

@@ -50,7 +50,7 @@ struct PickleValue {
 class Pickle {
  public:
   // The most values that are read: what a pickle can ask for is bounded by this and by its own size.
-  static constexpr size_t kMaxValues = size_t{1} << 23;
+  static constexpr size_t kMaxValues = size_t{1} << 22;
 
   // Reads the pickle that `bytes` begins with; they must outlive it. Protocols 2 to 5. Errors, of one line
   // that begins with `who`: DataLoss (no whole pickle), Unimplemented (opcodes of protocols 0 and 1, values

@@ -248,6 +248,7 @@ class Lister {
     Mode mode;
     size_t next;            // child
     size_t path_bytes;      // of this level's own name
+    bool overlong;          // which is longer than is kept
     size_t tensors_before;  // found before this level
   };
 
@@ -335,14 +336,11 @@ class Lister {
 
   absl::Status Enter(PickleRef ref, absl::string_view label, Mode mode) {
     if (!Matters(ref)) return absl::OkStatus();
-    if (path_.size() + label.size() + 1 > kMaxNameBytes) {
-      return absl::UnimplementedError(
-          absl::StrCat(who_, ": a name of more than ", kMaxNameBytes, " bytes, which begins ",
-                       QuotedForError(absl::StrCat(path_.substr(0, 100), ".", label.substr(0, 100)))));
-    }
-    if (!label.empty()) absl::StrAppend(&path_, path_.empty() ? "" : ".", label);
-    if (IsTensor(ref)) return AddTensor(ref);
-    levels_.push_back({ref, mode, 0, path_.size(), tensors_.size()});
+    const bool overlong =
+        (!levels_.empty() && levels_.back().overlong) || path_.size() + label.size() + 1 > kMaxNameBytes;
+    if (!label.empty() && !overlong) absl::StrAppend(&path_, path_.empty() ? "" : ".", label);
+    if (IsTensor(ref)) return AddTensor(ref, overlong);
+    levels_.push_back({ref, mode, 0, path_.size(), overlong, tensors_.size()});
     state_[ref].open = true;
     return absl::OkStatus();
   }
@@ -354,8 +352,13 @@ class Lister {
     return absl::OkStatus();
   }
 
-  absl::Status AddTensor(PickleRef ref) {
+  absl::Status AddTensor(PickleRef ref, bool overlong) {
     const absl::string_view name = path_.empty() ? lone_ : path_;
+    if (overlong) {
+      return absl::UnimplementedError(absl::StrCat(who_, ": the name of a tensor within ",
+                                                   QuotedForError(name), " has more than ", kMaxNameBytes,
+                                                   " bytes"));
+    }
     const auto [same, added] = names_.try_emplace(std::string(name), ref);
     if (!added) {
       if (same->second == ref) return absl::OkStatus();

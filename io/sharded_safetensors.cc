@@ -113,7 +113,7 @@ class ShardedFile final : public ArrayFile {
   // arrays[i] is origins[i].second of shards[origins[i].first].
   ShardedFile(Shards shards, std::vector<FileArray> arrays, std::vector<std::pair<size_t, size_t>> origins,
               std::map<std::string, std::string> metadata)
-      : ArrayFile("safetensors index", std::move(arrays), std::move(metadata)),
+      : ArrayFile("safetensors-index", std::move(arrays), std::move(metadata)),
         shards_(std::move(shards)),
         origins_(std::move(origins)) {}
 
@@ -166,7 +166,12 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenShardedSafetensors(std::unique_pt
   std::vector<std::pair<size_t, size_t>> origins;
   for (const auto& [name, tensors] : shards) {
     const std::string shard_path = (std::filesystem::path(path).parent_path() / name).string();
-    ASSIGN_OR_RETURN(std::unique_ptr<InputFile> shard_file, InputFile::Open(shard_path));
+    absl::StatusOr<std::unique_ptr<InputFile>> shard_opened = InputFile::Open(shard_path);
+    if (!shard_opened.ok()) {
+      return absl::Status(shard_opened.status().code(),
+                          absl::StrCat(path, ": ", shard_opened.status().message()));
+    }
+    std::unique_ptr<InputFile> shard_file = *std::move(shard_opened);
     ASSIGN_OR_RETURN(std::unique_ptr<ArrayFile> shard, OpenSafetensorsArrays(std::move(shard_file)));
     for (size_t i = 0; i < shard->arrays().size(); ++i) {
       const FileArray& array = shard->arrays()[i];

@@ -5,6 +5,7 @@
 Element i of every array, counted in C order, is 3 * i (uint8), 3 * i - 2 (other integers) or i / 2 - 2 (floats).
 """
 
+import argparse
 import pathlib
 
 import numpy as np
@@ -60,3 +61,23 @@ np.save(HERE / "refused_bool.npy", np.array([True]))
 np.save(HERE / "refused_complex.npy", np.array([1j]))
 np.save(HERE / "refused_string.npy", np.array(["ab"]))
 np.save(HERE / "refused_struct.npy", np.zeros(1, [("a", "<f4"), ("b", "<i4")]))
+
+weight = torch_pattern(torch.float32, (2, 3))
+checkpoint = {
+    "model": {
+        "weight": weight,
+        "transposed": weight.t(),
+        "column": weight[:, 1],
+        "expanded": weight[1, 1].expand(2, 2),
+        "scale": torch.nn.Parameter(torch_pattern(torch.bfloat16, (2,))),
+    },
+    "states": [
+        {"step": torch_pattern(torch.int64, ()), "fp8": torch_pattern(torch.float8_e4m3fn, (4,))},
+        {"none": torch_pattern(torch.float16, (0, 3)), "mask": torch.tensor([True, False])},
+    ],
+    "epoch": 3,
+    "arguments": argparse.Namespace(rate=0.1),
+}
+torch.save(checkpoint, HERE / "zip.pt")
+torch.save(checkpoint, HERE / "legacy.pt", _use_new_zipfile_serialization=False)
+torch.save(weight, HERE / "lone.pt", pickle_protocol=5)

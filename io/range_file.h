@@ -2,6 +2,7 @@
 #ifndef HALFTONE_IO_RANGE_FILE_H_
 #define HALFTONE_IO_RANGE_FILE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -13,9 +14,16 @@
 #include "absl/strings/string_view.h"
 #include "io/array.h"
 #include "io/array_file.h"
+#include "io/element_type.h"
 #include "io/input_file.h"
 
 namespace halftone {
+
+// Gives f the bytes [begin, end) of the file, elements of `size` bytes each, in chunks: into a buffer of its
+// own, or where the file prefers it and the elements are aligned and little endian as they are, from a memory
+// map.
+absl::Status ReadElements(const InputFile& file, uint64_t begin, uint64_t end, size_t size, bool big_endian,
+                          ChunkFunction f);
 
 class RangeFile final : public ArrayFile {
  public:
@@ -31,7 +39,10 @@ class RangeFile final : public ArrayFile {
   bool random_access() const override { return true; }
 
  private:
-  absl::Status Read(size_t index, uint64_t begin, uint64_t end, ChunkFunction f) const override;
+  absl::Status Read(size_t index, uint64_t begin, uint64_t end, ChunkFunction f) const override {
+    const FileArray& array = arrays()[index];
+    return ReadElements(*file_, array.offset + begin, array.offset + end, SizeOf(array.type), big_endian_, f);
+  }
 
   std::unique_ptr<InputFile> file_;
   bool big_endian_;

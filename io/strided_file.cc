@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "io/element_type.h"
+#include "io/range_file.h"
 #include "tensor/shape.h"
 
 namespace halftone {
@@ -98,20 +99,18 @@ absl::Status StridedFile::Read(size_t index, uint64_t begin, uint64_t end, Chunk
   const StridedPlace& place = places_[index];
   if (begin == end) return absl::OkStatus();
   const size_t size = SizeOf(array.type);
-  const bool contiguous = IsContiguous(array.shape, place.strides);
+  if (IsContiguous(array.shape, place.strides)) {
+    return ReadElements(*place.file, place.offset + begin, place.offset + end, size, big_endian_, f);
+  }
   std::vector<char> buffer(std::min<uint64_t>(end - begin, kMaxChunkBytes));
-  std::vector<uint64_t> places(contiguous ? 0 : buffer.size() / size);
+  std::vector<uint64_t> places;
   Walk walk(array.shape, place.strides, begin / size);
   Gatherer gatherer(place, size);
   for (uint64_t at = begin; at < end; at += buffer.size()) {
     const absl::Span<char> chunk(buffer.data(), std::min<uint64_t>(buffer.size(), end - at));
-    if (contiguous) {
-      RETURN_IF_ERROR(place.file->ReadAt(place.offset + at, chunk));
-    } else {
-      places.resize(chunk.size() / size);
-      for (uint64_t& p : places) p = walk.Next();
-      RETURN_IF_ERROR(gatherer.Gather(places, chunk));
-    }
+    places.resize(chunk.size() / size);
+    for (uint64_t& p : places) p = walk.Next();
+    RETURN_IF_ERROR(gatherer.Gather(places, chunk));
     if (big_endian_) SwapElements(size, chunk);
     RETURN_IF_ERROR(f(chunk));
   }

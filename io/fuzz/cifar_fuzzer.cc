@@ -5,12 +5,9 @@
 #include "io/fuzz/check_array_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static halftone::FuzzFile cifar10("data_batch_1.bin");
-  static halftone::FuzzFile cifar100("train.bin");
-  const absl::string_view bytes(reinterpret_cast<const char*>(data), size);
-  cifar10.Write(bytes);
-  halftone::CheckArrayFile(cifar10);
-  cifar100.Write(bytes);
-  halftone::CheckArrayFile(cifar100);
+  static halftone::FuzzFile file("x");
+  file.Write(absl::string_view(reinterpret_cast<const char*>(data), size));
+  halftone::CheckArrayFile(file, {.format = "cifar10"});
+  halftone::CheckArrayFile(file, {.format = "cifar100"});
   return 0;
 }

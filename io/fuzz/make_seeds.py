@@ -165,7 +165,7 @@ for name, index in (
     ("newline", {"weight_map": {"a": "1.safetensors\n"}}),
     ("nul", {"weight_map": {"a": "1.safetensors\0"}}),
     ("long", {"weight_map": {"a": "1" * 2500 + ".safetensors"}}),
-    ("itself", {"weight_map": {"a": "x.safetensors.index.json"}}),
+    ("itself", {"weight_map": {"a": "x"}}),
     ("nested", {"weight_map": {"a": {"b": []}}}),
 ):
     write("sharded_safetensors", name + ".json", json.dumps(index).encode())
@@ -207,3 +207,15 @@ write("raw", "f64_odd", b"\x00\x00abc")
 write("raw", "i64_huge", b"\x06\x03" + struct.pack("<QQ", 2**63, 2**63))
 write("raw", "rank_65", b"\x0d\x42" + b"\2\0\0\0\0\0\0\0" * 65 + b"a")
 write("raw", "e5m2_empty", b"\x05\x02" + struct.pack("<Q", 0))
+
+# What the first bytes tell
+for seed in (
+    "idx/type_0b.idx",
+    "npy/f4.npy",
+    "npz/deflated.npz",
+    "pytorch_legacy/tensor.pth",
+    "pytorch_zip/tensor.pth",
+    "safetensors/torch.safetensors",
+):
+    write("by_content", seed.split("/")[1], (CORPUS / seed).read_bytes())
+write("by_content", "nothing.bin", b"nothing that is known")

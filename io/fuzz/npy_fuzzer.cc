@@ -5,9 +5,8 @@
 #include "io/fuzz/check_array_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static halftone::FuzzFile file("x.npy");
-  const absl::string_view bytes(reinterpret_cast<const char*>(data), size);
-  file.Write(bytes);
-  halftone::CheckArrayFile(file);
+  static halftone::FuzzFile file("x");
+  file.Write(absl::string_view(reinterpret_cast<const char*>(data), size));
+  halftone::CheckArrayFile(file, {.format = "npy"});
   return 0;
 }

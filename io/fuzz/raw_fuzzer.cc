@@ -13,7 +13,7 @@
 #include "tensor/shape.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static halftone::FuzzFile file("x.bin");
+  static halftone::FuzzFile file("x");
   if (size < 2) return 0;
   halftone::OpenOptions options;
   options.raw_type = halftone::kAllElementTypes[data[0] % std::size(halftone::kAllElementTypes)];

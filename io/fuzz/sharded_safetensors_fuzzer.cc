@@ -12,7 +12,7 @@ namespace {
 
 class Index : public halftone::FuzzFile {
  public:
-  Index() : FuzzFile("x.safetensors.index.json") {
+  Index() : FuzzFile("x") {
     constexpr absl::string_view kA = R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]})";
     constexpr absl::string_view kB = R"("b":{"dtype":"BF16","shape":[],"data_offsets":[2,4]})";
     constexpr absl::string_view kC = R"("c":{"dtype":"BOOL","shape":[1,1],"data_offsets":[0,1]})";
@@ -33,8 +33,7 @@ class Index : public halftone::FuzzFile {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Index file;
-  const absl::string_view bytes(reinterpret_cast<const char*>(data), size);
-  file.Write(bytes);
-  halftone::CheckArrayFile(file);
+  file.Write(absl::string_view(reinterpret_cast<const char*>(data), size));
+  halftone::CheckArrayFile(file, {.format = "safetensors-index"});
   return 0;
 }

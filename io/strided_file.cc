@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <numeric>
 
 #include "absl/types/span.h"
 #include "base/status_macros.h"
@@ -58,26 +57,30 @@ class Walk {
 // take a read for every element.
 class Gatherer {
  public:
+  // The elements that are gathered at once: the more, the more neighbours. A multiple of any chunk.
+  static constexpr size_t kElements = size_t{1} << 19;
+
   Gatherer(const StridedPlace& place, size_t element_bytes) : place_(place), size_(element_bytes) {}
 
-  // Fills `to` with the elements at `places`.
-  absl::Status Gather(absl::Span<const uint64_t> places, absl::Span<char> to) {
-    order_.resize(places.size());
-    std::iota(order_.begin(), order_.end(), 0u);
-    if (!std::is_sorted(places.begin(), places.end())) {
-      std::sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) { return places[a] < places[b]; });
+  // Fills `to` with the walk's next elements.
+  absl::Status Gather(Walk& walk, absl::Span<char> to) {
+    order_.resize(to.size() / size_);
+    for (size_t i = 0; i < order_.size(); ++i) order_[i] = {walk.Next(), static_cast<uint32_t>(i)};
+    const auto earlier = [](const Element& a, const Element& b) { return a.place < b.place; };
+    if (!std::is_sorted(order_.begin(), order_.end(), earlier)) {
+      std::sort(order_.begin(), order_.end(), earlier);
     }
     for (size_t i = 0; i < order_.size();) {
-      const uint64_t first = places[order_[i]];
+      const uint64_t first = order_[i].place;
       size_t end = i + 1;
-      while (end < order_.size() && (places[order_[end]] - places[order_[end - 1]]) * size_ <= kGap &&
-             (places[order_[end]] - first + 1) * size_ <= kMaxChunkBytes) {
+      while (end < order_.size() && (order_[end].place - order_[end - 1].place) * size_ <= kGap &&
+             (order_[end].place - first + 1) * size_ <= kMaxChunkBytes) {
         ++end;
       }
-      buffer_.resize((places[order_[end - 1]] - first + 1) * size_);
+      buffer_.resize((order_[end - 1].place - first + 1) * size_);
       RETURN_IF_ERROR(place_.file->ReadAt(place_.offset + first * size_, absl::MakeSpan(buffer_)));
       for (; i < end; ++i) {
-        std::memcpy(&to[order_[i] * size_], &buffer_[(places[order_[i]] - first) * size_], size_);
+        std::memcpy(&to[order_[i].index * size_], &buffer_[(order_[i].place - first) * size_], size_);
       }
     }
     return absl::OkStatus();
@@ -86,9 +89,14 @@ class Gatherer {
  private:
   static constexpr uint64_t kGap = 512;  // bytes that are cheaper to read than to step over
 
+  struct Element {
+    uint64_t place;
+    uint32_t index;
+  };
+
   const StridedPlace& place_;
   size_t size_;
-  std::vector<uint32_t> order_;
+  std::vector<Element> order_;
   std::vector<char> buffer_;
 };
 
@@ -102,17 +110,18 @@ absl::Status StridedFile::Read(size_t index, uint64_t begin, uint64_t end, Chunk
   if (IsContiguous(array.shape, place.strides)) {
     return ReadElements(*place.file, place.offset + begin, place.offset + end, size, big_endian_, f);
   }
-  std::vector<char> buffer(std::min<uint64_t>(end - begin, kMaxChunkBytes));
-  std::vector<uint64_t> places;
+  std::vector<char> buffer(std::min<uint64_t>(end - begin, Gatherer::kElements * size));
   Walk walk(array.shape, place.strides, begin / size);
   Gatherer gatherer(place, size);
   for (uint64_t at = begin; at < end; at += buffer.size()) {
-    const absl::Span<char> chunk(buffer.data(), std::min<uint64_t>(buffer.size(), end - at));
-    places.resize(chunk.size() / size);
-    for (uint64_t& p : places) p = walk.Next();
-    RETURN_IF_ERROR(gatherer.Gather(places, chunk));
-    if (big_endian_) SwapElements(size, chunk);
-    RETURN_IF_ERROR(f(chunk));
+    absl::Span<char> piece(buffer.data(), std::min<uint64_t>(buffer.size(), end - at));
+    RETURN_IF_ERROR(gatherer.Gather(walk, piece));
+    if (big_endian_) SwapElements(size, piece);
+    while (!piece.empty()) {
+      const absl::Span<char> chunk = piece.first(std::min(piece.size(), kMaxChunkBytes));
+      RETURN_IF_ERROR(f(chunk));
+      piece.remove_prefix(chunk.size());
+    }
   }
   return absl::OkStatus();
 }

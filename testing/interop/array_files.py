@@ -75,7 +75,8 @@ def numpy_files(cases):
         for shape in SHAPES:
             arrays[f"{np.dtype(dtype).name}.{'x'.join(map(str, shape))}"] = cases.numpy(dtype, shape)
     for name, array in arrays.items():
-        orders = {"c": array, "f": np.asarray(array, order="F"), "big": array.astype(array.dtype.newbyteorder(">"))}
+        big = array.astype(array.dtype.newbyteorder(">"))
+        orders = {"c": array, "f": np.asarray(array, order="F"), "big": big}
         for order, stored in orders.items():
             path = cases.path(f"{name}.{order}.npy")
             np.save(path, stored)
@@ -286,7 +287,8 @@ def main(reader, folder):
         elif got[path].keys() != expected.keys():
             wrong.append(f"{path}: {sorted(got[path].keys() ^ expected.keys())}")
         else:
-            wrong += [f"{path}: {name}: {got[path][name][:2]}" for name in expected if got[path][name] != expected[name]]
+            differ = [name for name in expected if got[path][name] != expected[name]]
+            wrong += [f"{path}: {name}: {got[path][name][:2]}" for name in differ]
     for path, words in cases.refused.items():
         if words not in refused.get(path, ""):
             wrong.append(f"{path}: not refused with {words!r}: {refused.get(path)}")

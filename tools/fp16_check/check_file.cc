@@ -1,6 +1,7 @@
 #include "tools/fp16_check/check_file.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -30,11 +31,21 @@ void AddRequest(const FileArray& array, ArraySafetyRequest request, TensorResult
   pass.bytes += array.bytes;
 }
 
-std::vector<int> ScalesToTry(const FormatResult& result) {
+// The lowest from nearest_to_one() on that makes the smallest number, and so all, normal; but no higher than
+// the range.
+int NormalScale(const NumberStats& numbers, const FloatFormat& format, const ScaleRange& range) {
+  if (numbers.nonzero() == 0) return 0;
+  return std::clamp(1 - format.bias - std::ilogb(numbers.min_magnitude), range.nearest_to_one(),
+                    range.highest);
+}
+
+std::vector<int> ScalesToTry(const NumberStats& numbers, const FloatFormat& format,
+                             const FormatResult& result) {
   std::vector<int> scales;
   if (result.verdict.safe() || !result.verdict.may_be_scaled()) return scales;
-  if (result.scales.lowest > result.scales.highest) return scales;
-  for (const int k : {result.scales.nearest_to_one(), result.scales.highest}) {
+  const ScaleRange& range = result.scales;
+  if (range.lowest > range.highest) return scales;
+  for (const int k : {range.nearest_to_one(), NormalScale(numbers, format, range)}) {
     if (k != 0 && (scales.empty() || scales.back() != k)) scales.push_back(k);
   }
   return scales;
@@ -47,8 +58,10 @@ Pass ScaledPass(const ArrayFile& file, const Pass& first, const CheckOptions& op
     ArraySafetyRequest request = {.index = first.requests[r].index};
     std::vector<size_t> format_index;
     for (size_t f = 0; f < options.formats.size(); ++f) {
-      for (const int exponent : ScalesToTry(first.tensors[r]->formats[f])) {
-        request.formats.push_back(options.formats[f]);
+      const FloatFormat& format = options.formats[f];
+      for (const int exponent :
+           ScalesToTry(first.tensors[r]->numbers, format, first.tensors[r]->formats[f])) {
+        request.formats.push_back(format);
         request.scale_exponents.push_back(exponent);
         format_index.push_back(f);
       }

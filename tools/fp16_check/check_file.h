@@ -28,8 +28,9 @@ struct CheckOptions {
 // second time those that break a limit in some format which a scale might keep. Tried are
 //   scales.nearest_to_one(): what changes the numbers the least among the scales under which nothing
 //     overflows and the fewest underflow;
-//   scales.highest, where that does not do: within the range a higher scale only takes subnormal results to
-//     normal ones, so that what is unsafe there is unsafe under every scale of the range.
+//   where that does not do, the one under which every number becomes normal, or the range's highest if that
+//     is lower. A higher scale would change no rounding but bring overflows: a tensor that is unsafe under
+//     this one is unsafe under every scale of the range.
 // progress(done, all) is told now and then how many bytes of how many have been read. Errors: the file's.
 // The result's path is left empty.
 absl::StatusOr<FileResult> CheckFile(const ArrayFile& file, const CheckOptions& options,

@@ -18,7 +18,7 @@ constexpr double kLeft = 112, kRight = 16, kTop = 14, kWidth = 960, kBars = 150,
                  kLaneGap = 6;
 constexpr int kMaxLabels = 16;
 // How far beyond the numbers a format's limits are shown.
-constexpr int kNear = 16;
+constexpr int kNear = 24;
 
 struct Zone {
   absl::string_view css_class, title;

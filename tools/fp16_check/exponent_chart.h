@@ -22,7 +22,7 @@ struct ExponentRange {
 };
 
 // What a chart of these histograms shows: all that they hold, and the formats' limits as far as these are
-// within 2^16 of it.
+// within 2^24 of it.
 ExponentRange ChartRange(absl::Span<const ExponentHistogram* const> histograms,
                          absl::Span<const FloatFormat> formats);
 

@@ -20,13 +20,14 @@ absl::string_view PageStyle() {
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; padding: 28px 32px 64px; background: var(--page); color: var(--ink);
+body { margin: 0; padding: 24px 24px 64px; background: var(--page); color: var(--ink);
   font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 h1 { font-size: 22px; margin: 0 0 4px; }
 h2 { font-size: 16px; margin: 32px 0 8px; overflow-wrap: anywhere; }
 h2 small, .faint { color: var(--faint); font-weight: normal; font-size: 13px; }
 p { margin: 4px 0; }
-.conclusion { font-size: 16px; margin: 6px 0 18px; }
+.conclusion { font-size: 16px; margin: 6px 0 18px; max-width: 75em; }
+.conclusion::first-letter { text-transform: uppercase; }
 .cards { display: flex; flex-wrap: wrap; gap: 14px; margin-bottom: 18px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 16px; min-width: 260px; }
 .card b { font-size: 15px; }
@@ -46,33 +47,38 @@ p { margin: 4px 0; }
 :focus-visible { outline: 2px solid #3b82f6; outline-offset: 1px; }
 .error { background: var(--bad-back); color: var(--bad); border-radius: 6px; padding: 8px 12px; overflow-wrap: anywhere; }
 table { border-collapse: separate; border-spacing: 0; background: var(--card); border: 1px solid var(--line);
-  border-radius: 8px; width: 100%; }
-th, td { padding: 5px 9px; text-align: right; white-space: nowrap; vertical-align: middle; }
+  border-radius: 8px; width: 100%; font-size: 13px; }
+th, td { padding: 4px 6px; text-align: right; white-space: nowrap; vertical-align: middle; }
 th.left, td.left { text-align: left; }
 td { font-variant-numeric: tabular-nums; border-top: 1px solid var(--line); }
 tr.more > td { border-top: 0; }
 th { position: sticky; top: 0; background: var(--card); font-size: 12px; color: var(--faint); z-index: 1;
-  box-shadow: inset 0 -1px var(--line); }
-th:first-child, td:first-child { padding-left: 14px; }
+  border-bottom: 1px solid var(--line); white-space: normal; vertical-align: bottom; }
+th:first-child { border-top-left-radius: 8px; }
+th:last-child { border-top-right-radius: 8px; }
+tbody:first-of-type > tr:first-child > td { border-top: 0; }
+th:first-child, tr:not(.more) > td:first-child { padding-left: 14px; }
 .js th[data-n], .js th[data-t] { cursor: pointer; user-select: none; }
 th[aria-sort=descending]::after { content: " \25BC"; }
 th[aria-sort=ascending]::after { content: " \25B2"; }
 tfoot td { font-weight: 600; }
-td.name { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 13px; white-space: normal;
-  overflow-wrap: anywhere; min-width: 13em; max-width: 26em; }
-td.name button { all: unset; cursor: pointer; }
+td.name { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 12.5px; white-space: normal;
+  overflow-wrap: anywhere; min-width: 16em; width: 100%; }
+td.name button { all: unset; cursor: pointer; display: flex; }
 td.name button:focus-visible { outline: 2px solid #3b82f6; }
-td.name button::before { content: "\25B8"; color: var(--faint); display: inline-block; width: 1.1em; }
+td.name button::before { content: "\25B8"; color: var(--faint); flex: none; width: 1.3em; }
 td.name button[aria-expanded=true]::before { content: "\25BE"; }
 tbody.tensor:hover > tr:not(.chart) > td { background: var(--hover); }
 tbody.skipped td { color: var(--faint); }
 td.hot { color: var(--bad); font-weight: 600; }
-td.verdict { text-align: left; white-space: normal; min-width: 13em; }
-.badge { display: inline-block; border-radius: 5px; padding: 1px 8px; font-size: 13px; }
+td.verdict { text-align: left; white-space: normal; min-width: 14em; }
+td.none { color: var(--faint); opacity: .7; }
+sup { font-size: .75em; line-height: 0; }
+.badge { display: inline-block; border-radius: 5px; padding: 1px 7px; }
 .badge.good { background: var(--good-back); color: var(--good); }
 .badge.warning { background: var(--warning-back); color: var(--warning); }
 .badge.bad { background: var(--bad-back); color: var(--bad); }
-.spark { width: 150px; height: 24px; display: block; }
+.spark { width: 112px; height: 24px; display: block; }
 tr.chart > td { text-align: left; white-space: normal; border-top: 0; padding: 0 14px 4px; }
 .js tr.chart:not(.open) { display: none; }
 .js tr.chart summary { display: none; }

@@ -90,6 +90,15 @@ int FormatResult::scale_exponent() const {
   return safe->exponent;
 }
 
+std::string Totals::Text() const {
+  std::vector<std::string> parts;
+  if (safe > 0) parts.push_back(absl::StrCat(safe, " safe"));
+  if (safe_with_scale > 0) parts.push_back(absl::StrCat(safe_with_scale, " with scale"));
+  if (unsafe > 0) parts.push_back(absl::StrCat(unsafe, " unsafe"));
+  if (not_checked > 0) parts.push_back(absl::StrCat(not_checked, " not converted"));
+  return absl::StrJoin(parts, ", ");
+}
+
 Totals TotalsOf(const FileResult& file, size_t format) {
   Totals totals;
   AddFile(file, format, totals);
@@ -162,7 +171,12 @@ std::string Conclusion(const Report& report) {
       parts.push_back(FormatConclusion(absl::string_view(name.data(), name.size()), totals));
     }
   }
-  return parts.empty() ? "nothing was checked" : absl::StrJoin(parts, "; ");
+  if (parts.empty()) parts.push_back("nothing was checked");
+  const auto failed =
+      std::ranges::count_if(report.files, [](const FileResult& f) { return !f.error.empty(); });
+  if (failed > 0)
+    parts.push_back(absl::StrCat(Plural(static_cast<uint64_t>(failed), "file"), " could not be checked"));
+  return absl::StrJoin(parts, "; ");
 }
 
 }  // namespace halftone

@@ -73,6 +73,10 @@ struct Totals {
   FormatStats stats;    // unscaled; no indices
 
   size_t checked() const { return safe + safe_with_scale + unsafe; }
+  Outcome worst() const {
+    return unsafe > 0 ? Outcome::kUnsafe : safe_with_scale > 0 ? Outcome::kSafeWithScale : Outcome::kSafe;
+  }
+  std::string Text() const;  // of the tensors: "101 safe, 1 with scale, 20 not converted"
 };
 
 Totals TotalsOf(const FileResult& file, size_t format);
@@ -94,7 +98,8 @@ std::string VerdictText(const NumberStats& numbers, const FormatResult& result);
 // fraction that underflows, then the lower SQNR, then the file's order.
 std::vector<size_t> WorstFirst(const FileResult& file, size_t format);
 
-// One line: "unsafe in float16 (2 of 62 tensors, 1 of them safe with a scale); safe in bfloat16".
+// One line: "unsafe in float16 (2 of 62 tensors, 1 of them safe with a scale); safe in bfloat16", and
+// how many files could not be checked.
 std::string Conclusion(const Report& report);
 
 }  // namespace halftone

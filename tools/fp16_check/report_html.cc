@@ -22,11 +22,21 @@ absl::string_view ClassOf(Outcome outcome) {
   return outcome == Outcome::kSafe ? "good" : outcome == Outcome::kSafeWithScale ? "warning" : "bad";
 }
 
-std::string Badge(Outcome outcome, absl::string_view text) {
+// 2^-3 as it is typeset, in a text that is escaped.
+std::string Power(int exponent) { return absl::StrCat("2<sup>", exponent, "</sup>"); }
+
+std::string Badge(Outcome outcome, absl::string_view html) {
   const absl::string_view sign = outcome == Outcome::kSafe ? "&#10003; "  // told apart without colour
                                  : outcome == Outcome::kSafeWithScale ? "&#8597; "
                                                                       : "&#10007; ";
-  return absl::StrCat("<span class=\"badge ", ClassOf(outcome), "\">", sign, EscapeHtml(text), "</span>");
+  return absl::StrCat("<span class=\"badge ", ClassOf(outcome), "\">", sign, html, "</span>");
+}
+
+std::string VerdictBadge(const NumberStats& numbers, const FormatResult& result) {
+  const Outcome outcome = result.outcome();
+  return Badge(outcome, outcome == Outcome::kSafeWithScale
+                            ? absl::StrCat("safe with scale ", Power(result.scale_exponent()))
+                            : Html(VerdictText(numbers, result)));
 }
 
 struct Heading {
@@ -89,7 +99,12 @@ std::string Cell(absl::string_view text, absl::string_view attributes = "") {
   return absl::StrCat("<td", attributes.empty() ? "" : " ", attributes, ">", text, "</td>");
 }
 
-std::string CountCell(uint64_t count, bool hot) { return Cell(CountText(count), hot ? "class=\"hot\"" : ""); }
+// Offenders stand out, zeros step back.
+absl::string_view CountClass(uint64_t count, bool hot) { return hot ? "hot" : count == 0 ? "none" : ""; }
+
+std::string CountCell(uint64_t count, bool hot) {
+  return Cell(CountText(count), absl::StrCat("class=\"", CountClass(count, hot), "\""));
+}
 
 std::string MinText(const NumberStats& numbers) {
   return numbers.nonzero() > 0 ? NumberText(numbers.min_magnitude) : "";
@@ -103,19 +118,6 @@ std::string StatsCells(const FormatStats& stats, const Verdict& verdict) {
                       CountCell(stats.underflows, verdict.underflows), CountCell(stats.subnormals, false),
                       Cell(NumberText(stats.max_relative_error)),
                       Cell(NumberText(stats.sqnr_db()), verdict.sqnr ? "class=\"hot\"" : ""));
-}
-
-std::string TotalsText(const Totals& totals) {
-  std::string text = absl::StrCat(totals.safe, " safe, ", totals.safe_with_scale, " safe with a scale, ",
-                                  totals.unsafe, " unsafe");
-  if (totals.not_checked > 0) absl::StrAppend(&text, ", ", totals.not_checked, " not converted");
-  return text;
-}
-
-Outcome OutcomeOf(const Totals& totals) {
-  return totals.unsafe > 0            ? Outcome::kUnsafe
-         : totals.safe_with_scale > 0 ? Outcome::kSafeWithScale
-                                      : Outcome::kSafe;
 }
 
 class Page {
@@ -156,7 +158,7 @@ class Page {
         if (count > 0)
           absl::StrAppend(&html_, "<i class=\"", css_class, "\" style=\"flex:", count, "\"></i>");
       }
-      absl::StrAppend(&html_, "</div>", TotalsText(totals), "</div>\n");
+      absl::StrAppend(&html_, "</div>", totals.Text(), "</div>\n");
     }
     const SafetyLimits& limits = report_.limits;
     absl::StrAppend(&html_, "</div>\n<p class=\"faint\">A tensor is safe with at most ",
@@ -196,6 +198,10 @@ class Page {
       absl::StrAppend(&html_, "<p class=\"error\">Not checked: ", Html(file.error), "</p>\n");
       return;
     }
+    if (file.tensors.empty()) {
+      html_ += "<p class=\"faint\">No tensor was chosen.</p>\n";
+      return;
+    }
     html_ += "<table>\n<thead><tr>";
     for (const Heading& heading : kHeadings) {
       absl::StrAppend(&html_, "<th ", heading.attributes, ">", heading.text, "</th>");
@@ -232,8 +238,9 @@ class Page {
             identity("left", NameOf(tensor.type), formats),
             identity("left", tensor.shape.ToString(), formats), identity("", MinText(numbers), formats),
             identity("", MaxText(numbers), formats),
-            identity(result.verdict.nans ? "hot" : "", CountText(numbers.nans), formats),
-            identity(result.verdict.infinities ? "hot" : "", CountText(numbers.infinities), formats));
+            identity(CountClass(numbers.nans, result.verdict.nans), CountText(numbers.nans), formats),
+            identity(CountClass(numbers.infinities, result.verdict.infinities), CountText(numbers.infinities),
+                     formats));
       } else {
         html_ += "<tr class=\"more\">";
       }
@@ -247,8 +254,7 @@ class Page {
         absl::StrAppend(&html_, "<use href=\"#t", drawing, "\"/>");
       }
       absl::StrAppend(&html_, "</svg></td>", StatsCells(result.stats, result.verdict),
-                      Cell(Badge(result.outcome(), VerdictText(numbers, result)), "class=\"verdict\""),
-                      "</tr>\n");
+                      Cell(VerdictBadge(numbers, result), "class=\"verdict\""), "</tr>\n");
     }
     WriteDetails(tensor);
     html_ += "</tbody>\n";
@@ -258,8 +264,9 @@ class Page {
     const NumberStats& numbers = tensor.numbers;
     absl::StrAppend(&html_, "<tr class=\"chart\"><td colspan=\"", kColumns,
                     "\"><details><summary>Exponents and scales</summary>",
-                    ExponentChart(tensor, report_.formats), "<p class=\"faint\">",
-                    Plural(numbers.elements, "number"), ", ", Plural(numbers.zeros, "zero"));
+                    numbers.nonzero() > 0 ? ExponentChart(tensor, report_.formats) : "",
+                    "<p class=\"faint\">", Plural(numbers.elements, "number"), ", ",
+                    Plural(numbers.zeros, "zero"));
     if (numbers.max_index != kNoIndex)
       absl::StrAppend(&html_, "; the largest is at index ", numbers.max_index);
     if (numbers.first_nonfinite != kNoIndex) {
@@ -277,10 +284,10 @@ class Page {
     const ScaleRange& scales = result.scales;
     if (tensor.numbers.nonzero() == 0) return "any scale will do.";
     if (scales.lowest > scales.highest) return "no scale keeps the largest number finite.";
-    std::string text = absl::StrCat("nothing overflows and the fewest underflow under scales from 2^",
-                                    scales.lowest, " to 2^", scales.highest, ".");
+    std::string text = absl::StrCat("nothing overflows and the fewest underflow under scales from ",
+                                    Power(scales.lowest), " to ", Power(scales.highest), ".");
     for (const ScaledResult& s : result.scaled) {
-      absl::StrAppend(&text, " Measured with 2^", s.exponent, ": ",
+      absl::StrAppend(&text, " Measured with ", Power(s.exponent), ": ",
                       s.verdict.safe()
                           ? absl::StrCat("safe, SQNR ", NumberText(s.stats.sqnr_db()), " dB")
                           : absl::StrJoin(BrokenLimits(tensor.numbers, s.stats, s.verdict), ", "),
@@ -292,12 +299,13 @@ class Page {
   void WriteTotals(const FileResult& file, size_t f) {
     const Totals totals = TotalsOf(file, f);
     const NumberStats& numbers = totals.numbers;
-    absl::StrAppend(&html_, "<tr>", Cell("total", "class=\"left\" colspan=\"2\""),
-                    Cell(Plural(numbers.elements, "number"), "class=\"left\""), Cell(MinText(numbers)),
-                    Cell(MaxText(numbers)), Cell(CountText(numbers.nans)),
-                    Cell(CountText(numbers.infinities)), Cell(FormatName(f), "class=\"left\""), "<td></td>",
-                    StatsCells(totals.stats, Verdict()),
-                    Cell(Badge(OutcomeOf(totals), TotalsText(totals)), "class=\"verdict\""), "</tr>\n");
+    absl::StrAppend(
+        &html_, "<tr>",
+        Cell(absl::StrCat("total: ", Plural(numbers.elements, "number")), "class=\"left\" colspan=\"3\""),
+        Cell(MinText(numbers)), Cell(MaxText(numbers)), Cell(CountText(numbers.nans)),
+        Cell(CountText(numbers.infinities)), Cell(FormatName(f), "class=\"left\""), "<td></td>",
+        StatsCells(totals.stats, Verdict()), Cell(Badge(totals.worst(), totals.Text()), "class=\"verdict\""),
+        "</tr>\n");
   }
 
   std::string FormatName(size_t f) const { return std::string(report_.formats[f].name); }

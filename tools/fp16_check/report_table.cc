@@ -47,20 +47,6 @@ std::vector<TextColumn> StatsColumns() {
           {.heading = "SQNR dB", .dispensable = 1}};
 }
 
-std::string TotalsText(const Totals& totals) {
-  std::string text = absl::StrCat(totals.safe, " safe");
-  if (totals.safe_with_scale > 0) absl::StrAppend(&text, ", ", totals.safe_with_scale, " with scale");
-  if (totals.unsafe > 0) absl::StrAppend(&text, ", ", totals.unsafe, " unsafe");
-  if (totals.not_checked > 0) absl::StrAppend(&text, ", ", totals.not_checked, " not converted");
-  return text;
-}
-
-TextStyle TotalsStyle(const Totals& totals) {
-  return StyleOf(totals.unsafe > 0            ? Outcome::kUnsafe
-                 : totals.safe_with_scale > 0 ? Outcome::kSafeWithScale
-                                              : Outcome::kSafe);
-}
-
 TextRow TensorRow(const TensorResult& tensor, size_t format, size_t columns) {
   TextRow row;
   row.cells = {Printable(tensor.name), std::string(NameOf(tensor.type)), tensor.shape.ToString()};
@@ -99,9 +85,9 @@ std::string FileTable(const Report& report, const FileResult& file, size_t forma
 
   const Totals totals = TotalsOf(file, format);
   TextRow total = {.cells = {"total", "", Plural(totals.numbers.elements, "number")},
-                   .style = TotalsStyle(totals)};
+                   .style = StyleOf(totals.worst())};
   AppendStats(totals.numbers, totals.stats, total.cells);
-  total.cells.push_back(TotalsText(totals));
+  total.cells.push_back(totals.Text());
   rows.push_back(std::move(total));
 
   const std::string title =
@@ -112,9 +98,9 @@ std::string FileTable(const Report& report, const FileResult& file, size_t forma
 }
 
 TextRow SummaryRow(const std::string& file, const Report& report, size_t format, const Totals& totals) {
-  TextRow row = {.cells = {file, FormatName(report, format)}, .style = TotalsStyle(totals)};
+  TextRow row = {.cells = {file, FormatName(report, format)}, .style = StyleOf(totals.worst())};
   AppendStats(totals.numbers, totals.stats, row.cells);
-  row.cells.push_back(TotalsText(totals));
+  row.cells.push_back(totals.Text());
   return row;
 }
 

@@ -7,16 +7,16 @@ using nn::CastClass;
 using nn::Op;
 
 constexpr OpRow kOps[] = {
-    {Op::kConv2d, "conv2d", CastClass::kLower, "a matrix product with float32 sums"},
-    {Op::kLinear, "linear", CastClass::kLower, "a matrix product with float32 sums"},
-    {Op::kBatchNorm, "batch_norm", CastClass::kAsIs, "statistics, scale and shift are float32 inside"},
-    {Op::kActivation, "activation", CastClass::kAsIs, "element by element, one rounding"},
-    {Op::kMaxPool, "max_pool2d", CastClass::kAsIs, "chooses, does not compute"},
-    {Op::kAvgPool, "adaptive_avg_pool2d", CastClass::kAsIs, "float32 sums inside, one rounding"},
-    {Op::kDropout, "dropout", CastClass::kAsIs, "element by element, one rounding"},
-    {Op::kAdd, "add", CastClass::kPromote, "a residual keeps its widest branch"},
-    {Op::kCrossEntropy, "cross_entropy", CastClass::kFloat32, "exponentials and logarithms need the range"},
-    {Op::kMse, "mse_loss", CastClass::kFloat32, "squares overflow float16 from 256 on"},
+    {Op::kConv2d, CastClass::kLower, "a matrix product with float32 sums"},
+    {Op::kLinear, CastClass::kLower, "a matrix product with float32 sums"},
+    {Op::kBatchNorm, CastClass::kAsIs, "statistics, scale and shift are float32 inside"},
+    {Op::kActivation, CastClass::kAsIs, "element by element, one rounding"},
+    {Op::kMaxPool, CastClass::kAsIs, "chooses, does not compute"},
+    {Op::kAvgPool, CastClass::kAsIs, "float32 sums inside, one rounding"},
+    {Op::kDropout, CastClass::kAsIs, "element by element, one rounding"},
+    {Op::kAdd, CastClass::kPromote, "a residual keeps its widest branch"},
+    {Op::kCrossEntropy, CastClass::kFloat32, "exponentials and logarithms need the range"},
+    {Op::kMse, CastClass::kFloat32, "squares overflow float16 from 256 on"},
 };
 static_assert(sizeof(kOps) / sizeof(kOps[0]) == nn::kNumOps);
 

@@ -1,7 +1,7 @@
 // Autocast's op table: which class of cast each op is in, and why.
 //
-// The classes are those of PyTorch's autocast for CUDA (aten/src/ATen/autocast_mode.h): matrix products in the lower
-// precision, losses in float32, additions in the widest type, everything else as it comes.
+// The classes are those of PyTorch's autocast for CUDA (aten/src/ATen/autocast_mode.h): matrix products in
+// the lower precision, losses in float32, additions in the widest type, everything else as it comes.
 #ifndef HALFTONE_AMP_OP_TABLE_H_
 #define HALFTONE_AMP_OP_TABLE_H_
 
@@ -12,8 +12,7 @@
 namespace halftone::amp {
 
 struct OpRow {
-  nn::Op op;
-  absl::string_view name;
+  nn::Op op;  // its name: nn::NameOf
   nn::CastClass cast;
   absl::string_view why;
 };

@@ -1,11 +1,14 @@
-// Which dtype an op computes in: autocast's rules as an immutable value. amp/ makes the policies; ops only ask.
+// Which dtype an op computes in: autocast's rules as an immutable value. amp/ makes the policies; ops only
+// ask.
 #ifndef HALFTONE_NN_CAST_POLICY_H_
 #define HALFTONE_NN_CAST_POLICY_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "tensor/dtype.h"
 
@@ -25,6 +28,11 @@ enum class Op : uint8_t {
   kMse,
 };
 inline constexpr size_t kNumOps = static_cast<size_t>(Op::kMse) + 1;
+inline constexpr std::array<absl::string_view, kNumOps> kOpNames = {
+    "conv2d",  "linear", "batch_norm",    "activation", "max_pool2d", "adaptive_avg_pool2d",
+    "dropout", "add",    "cross_entropy", "mse_loss"};
+
+constexpr absl::string_view NameOf(Op op) { return kOpNames[static_cast<size_t>(op)]; }
 
 enum class CastClass : uint8_t {
   kLower,    // inputs are cast to the lower precision: matrix products, which hardware does fastest there
@@ -35,7 +43,7 @@ enum class CastClass : uint8_t {
 
 // float64 is never cast, and without a lower precision nothing is.
 struct CastPolicy {
-  absl::optional<DType> lower;  // kF16 or kBF16
+  absl::optional<DType> lower;  // kF16 or kBF16; kF32 in a part of the network that is to run in float32
   std::array<CastClass, kNumOps> classes = {};
 
   CastClass ClassOf(Op op) const { return classes[static_cast<size_t>(op)]; }
@@ -48,6 +56,16 @@ struct CastPolicy {
     return widest;
   }
 };
+
+// Another policy for a part of the network: for the modules whose whole path (nn/module.h) the pattern
+// matches, and for all that is within them. In a pattern * stands for any characters, also for none; nothing
+// else is special: "layer4", "layer4.*", "*.bn1".
+struct PolicyOverride {
+  std::string path;
+  CastPolicy policy;
+};
+
+bool MatchesPath(absl::string_view pattern, absl::string_view path);
 
 }  // namespace halftone::nn
 

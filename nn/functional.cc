@@ -27,7 +27,7 @@ Variable Add(const Variable& a, const Variable& b) {
   Graph& graph = a.graph();
   const DType dtype = graph.Resolve(Op::kAdd, Wider(a.dtype(), b.dtype()));
   const Variable x = graph.Cast(a, dtype), y = graph.Cast(b, dtype);
-  return graph.Record(ops::Add(x.value(), y.value()), {x, y}, [](BackwardContext& c) {
+  return graph.Record(Op::kAdd, ops::Add(x.value(), y.value()), {x, y}, [](BackwardContext& c) {
     c.Give(0, c.dy());
     c.Give(1, c.dy());
   });
@@ -37,7 +37,7 @@ Variable Activate(const ops::Activation& activation, const Variable& input) {
   const Variable x = CastFor(Op::kActivation, input);
   Tensor y = ops::ActivationForward(activation, x.value());
   const Tensor saved = activation.saves_output ? y : x.value();
-  return x.graph().Record(std::move(y), {x}, [&activation, saved](BackwardContext& c) {
+  return x.graph().Record(Op::kActivation, std::move(y), {x}, [&activation, saved](BackwardContext& c) {
     c.Give(0, ops::ActivationBackward(activation, saved, c.dy()));
   });
 }
@@ -46,33 +46,32 @@ Variable MaxPool2d(const Variable& input, int kernel, int stride, int padding) {
   const Variable x = CastFor(Op::kMaxPool, input);
   const ops::MaxPoolOptions options = {.window = kernel, .stride = stride, .padding = padding};
   ops::MaxPoolResult result = ops::MaxPoolForward(x.value(), options);
-  return x.graph().Record(
-      std::move(result.y), {x},
-      [index = std::move(result.index), shape = x.shape(), options](BackwardContext& c) {
-        c.Give(0, ops::MaxPoolBackward(c.dy(), index, shape, options));
-      });
+  return x.graph().Record(Op::kMaxPool, std::move(result.y), {x},
+                          [index = std::move(result.index), shape = x.shape(), options](BackwardContext& c) {
+                            c.Give(0, ops::MaxPoolBackward(c.dy(), index, shape, options));
+                          });
 }
 
 Variable AdaptiveAvgPool2d(const Variable& input, int out_h, int out_w) {
   const Variable x = CastFor(Op::kAvgPool, input);
   return x.graph().Record(
-      ops::AdaptiveAvgPoolForward(x.value(), out_h, out_w), {x},
+      Op::kAvgPool, ops::AdaptiveAvgPoolForward(x.value(), out_h, out_w), {x},
       [shape = x.shape()](BackwardContext& c) { c.Give(0, ops::AdaptiveAvgPoolBackward(c.dy(), shape)); });
 }
 
 Variable Flatten(const Variable& x) {
   const int64_t n = x.shape()[0];
   const Shape flat = {n, n == 0 ? 0 : x.value().elements() / n};
-  return x.graph().Record(x.value().Reshape(flat), {x},
+  return x.graph().Record("flatten", x.value().Reshape(flat), {x},
                           [shape = x.shape()](BackwardContext& c) { c.Give(0, c.dy().Reshape(shape)); });
 }
 
 Variable Dropout(const Variable& input, double p, const Rng& stream) {
   if (!input.graph().training() || p == 0) return input;
   const Variable x = CastFor(Op::kDropout, input);
-  return x.graph().Record(ops::DropoutForward(x.value(), p, stream), {x}, [p, stream](BackwardContext& c) {
-    c.Give(0, ops::DropoutBackward(c.dy(), p, stream));
-  });
+  return x.graph().Record(
+      Op::kDropout, ops::DropoutForward(x.value(), p, stream), {x},
+      [p, stream](BackwardContext& c) { c.Give(0, ops::DropoutBackward(c.dy(), p, stream)); });
 }
 
 Variable CrossEntropy(const Variable& input, const Tensor& labels, double label_smoothing) {
@@ -80,7 +79,7 @@ Variable CrossEntropy(const Variable& input, const Tensor& labels, double label_
   const ops::CrossEntropyOptions options = {.label_smoothing = label_smoothing};
   ops::CrossEntropyResult result = ops::CrossEntropyForward(logits.value(), labels, options);
   return logits.graph().Record(
-      std::move(result.loss), {logits},
+      Op::kCrossEntropy, std::move(result.loss), {logits},
       [z = logits.value(), labels, log_sum_exp = std::move(result.log_sum_exp), options](BackwardContext& c) {
         c.Give(0, ops::CrossEntropyBackward(z, labels, log_sum_exp, ops::Item(c.dy()), options));
       });
@@ -89,7 +88,7 @@ Variable CrossEntropy(const Variable& input, const Tensor& labels, double label_
 Variable MeanSquaredError(const Variable& input, const Tensor& target) {
   const Variable prediction = CastFor(Op::kMse, input);
   return prediction.graph().Record(
-      ops::MseForward(prediction.value(), target, ops::Reduction::kMean), {prediction},
+      Op::kMse, ops::MseForward(prediction.value(), target, ops::Reduction::kMean), {prediction},
       [p = prediction.value(), target](BackwardContext& c) {
         c.Give(0, ops::MseBackward(p, target, ops::Item(c.dy()), ops::Reduction::kMean));
       });

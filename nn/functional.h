@@ -18,12 +18,12 @@ Variable MaxPool2d(const Variable& x, int kernel, int stride, int padding = 0);
 // [N, H, W, C] -> [N, out_h, out_w, C], as PyTorch's AdaptiveAvgPool2d.
 Variable AdaptiveAvgPool2d(const Variable& x, int out_h, int out_w);
 
-// [N, ...] -> [N, rest]: a view. What one pooled pixel a channel gives, the same as PyTorch's; larger maps come out in
-// [H, W, C] order.
+// [N, ...] -> [N, rest]: a view. What one pooled pixel a channel gives, the same as PyTorch's; larger maps
+// come out in [H, W, C] order.
 Variable Flatten(const Variable& x);
 
-// Sets each element to zero with probability p in training and scales the rest by 1 / (1 - p). The mask is a function of
-// `stream` and the element's index alone.
+// Sets each element to zero with probability p in training and scales the rest by 1 / (1 - p). The mask is a
+// function of `stream` and the element's index alone.
 Variable Dropout(const Variable& x, double p, const Rng& stream);
 
 // Mean over the batch of the softmax cross entropy. logits [B, C], labels int64 [B] in [0, C).

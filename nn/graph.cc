@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "tensor/ops/cast/cast.h"
 #include "tensor/ops/elementwise/elementwise.h"
@@ -28,18 +29,23 @@ Variable Graph::Input(Tensor value, bool requires_grad) {
 
 Variable Graph::Use(Parameter& parameter, DType dtype) {
   const Tensor& value = parameter.Working(dtype);
+  if (options_.trace) Trace("cast", module_, false, parameter.path(), value);
   return options_.gradients ? AddLeaf(value, &parameter) : Variable(this, value, -1);
 }
 
 Variable Graph::Cast(const Variable& x, DType dtype) {
   const DType from = x.dtype();
   if (from == dtype) return x;
-  return Record(ops::Cast(x.value(), dtype), {x},
+  return Record("cast", ops::Cast(x.value(), dtype), {x},
                 [from](BackwardContext& c) { c.Give(0, ops::Cast(c.dy(), from)); });
 }
 
-Variable Graph::Record(Tensor value, std::initializer_list<Variable> inputs, BackwardFunction backward) {
+Variable Graph::Record(absl::string_view op, Tensor value, std::initializer_list<Variable> inputs,
+                       BackwardFunction backward) {
+  if (options_.trace) Trace(op, module_, false, "output", value);
   Node node;
+  node.op = op;
+  node.module = module_;
   bool any = false;
   for (const Variable& input : inputs) {
     HALFTONE_CHECK(input.graph_ == this);
@@ -54,6 +60,10 @@ Variable Graph::Record(Tensor value, std::initializer_list<Variable> inputs, Bac
 
 void Graph::Accumulate(int node, Tensor gradient) {
   Node& n = nodes_[node];
+  if (options_.trace && backward_of_ != nullptr) {
+    Trace(backward_of_->op, backward_of_->module, true,
+          absl::StrCat("gradient of ", n.parameter == nullptr ? "input" : n.parameter->path()), gradient);
+  }
   if (n.parameter != nullptr) {
     n.parameter->AccumulateGradient(std::move(gradient));
   } else if (n.gradient.defined()) {
@@ -75,8 +85,23 @@ void Graph::Backward(const Variable& root, double seed) {
     // Both are freed at the end of this turn, with everything that the function had captured.
     const BackwardFunction backward = std::exchange(node.backward, nullptr);
     BackwardContext context(*this, std::exchange(node.gradient, Tensor()), node.parents);
+    backward_of_ = &node;
     backward(context);
   }
+  backward_of_ = nullptr;
+}
+
+ModuleScope::ModuleScope(Graph& graph, const std::string& path)
+    : graph_(graph), outer_policy_(graph.policy_), outer_module_(graph.module_) {
+  graph.module_ = &path;
+  for (const PolicyOverride& o : graph.options_.overrides) {
+    if (MatchesPath(o.path, path)) graph.policy_ = &o.policy;
+  }
+}
+
+ModuleScope::~ModuleScope() {
+  graph_.policy_ = outer_policy_;
+  graph_.module_ = outer_module_;
 }
 
 const Tensor& Graph::Gradient(const Variable& input) const {

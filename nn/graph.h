@@ -4,8 +4,9 @@
 //   const Variable loss = CrossEntropy(model.Forward(graph.Input(images)), labels);
 //   graph.Backward(loss, /*seed=*/scaler.scale());     // gradients arrive in the Parameters
 //
-// A Graph carries everything that an op may depend on beside its inputs: device, precision, random numbers, training
-// mode. Nothing of that is global. The tape keeps only what the gradients need, and Backward frees it as it goes.
+// A Graph carries everything that an op may depend on beside its inputs: device, precision, random numbers,
+// training mode. Nothing of that is global. The tape keeps only what the gradients need, and Backward frees
+// it as it goes.
 #ifndef HALFTONE_NN_GRAPH_H_
 #define HALFTONE_NN_GRAPH_H_
 
@@ -15,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "base/philox.h"
 #include "nn/cast_policy.h"
 #include "nn/parameter.h"
@@ -65,31 +68,47 @@ class BackwardContext {
   const std::vector<int>& parents_;
 };
 
+// A tensor as it is computed.
+struct TraceEvent {
+  absl::string_view module;  // the path of the module that computes it; empty outside of any
+  absl::string_view op;      // "conv2d", ...; "cast" of activations and of weights
+  bool backward = false;
+  // "output"; "conv1.weight", a parameter's working copy; "gradient of input", "gradient of conv1.weight"
+  std::string tensor;
+  const Tensor& value;
+};
+
 struct GraphOptions {
   Device* device = nullptr;
   const CastPolicy* policy = nullptr;  // null: every op runs in the dtype of its inputs
-  Rng rng = Rng(0);                    // of this step
-  bool training = false;               // batch statistics and dropout
-  bool gradients = true;               // false: nothing is recorded, and Backward must not be called
+  // The last one that matches a module decides; where none does, what holds for the module around it.
+  absl::Span<const PolicyOverride> overrides = {};
+  Rng rng = Rng(0);       // of this step
+  bool training = false;  // batch statistics and dropout
+  bool gradients = true;  // false: nothing is recorded, and Backward must not be called
+  bool replay = false;    // of a step that was already taken: modules leave their buffers alone
   // Sees the output of every module, by path, as it is computed.
   std::function<void(const std::string& path, const Tensor& output)> observe = nullptr;
+  // Sees every tensor, forward and backward.
+  std::function<void(const TraceEvent& event)> trace = nullptr;
 };
 
 class Graph {
  public:
   using BackwardFunction = std::function<void(BackwardContext&)>;
 
-  explicit Graph(GraphOptions options) : options_(std::move(options)) {}
+  explicit Graph(GraphOptions options) : options_(std::move(options)), policy_(options_.policy) {}
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
   Device& device() const { return *options_.device; }
   bool training() const { return options_.training; }
+  bool replay() const { return options_.replay; }
   const Rng& rng() const { return options_.rng; }
 
   // The dtype in which `op` computes, given the widest dtype of its inputs.
   DType Resolve(Op op, DType widest) const {
-    return options_.policy == nullptr ? widest : options_.policy->Resolve(op, widest);
+    return policy_ == nullptr ? widest : policy_->Resolve(op, widest);
   }
 
   void Observe(const std::string& path, const Variable& output) const {
@@ -98,14 +117,18 @@ class Graph {
 
   // A leaf. With a gradient wanted, Gradient gives it after Backward.
   Variable Input(Tensor value, bool requires_grad = false);
-  // A parameter's working copy in `dtype`; its gradient goes to the Parameter in the master's dtype.
+  // A parameter's working copy in `dtype`; its gradient goes to the Parameter in its full precision.
   Variable Use(Parameter& parameter, DType dtype);
   // x in another floating dtype; its gradient comes back in x's own.
   Variable Cast(const Variable& x, DType dtype);
 
-  // The result of an op and how its gradient flows to `inputs`. The function captures what it needs and no more: what it
-  // captures stays in memory until Backward has passed.
-  Variable Record(Tensor value, std::initializer_list<Variable> inputs, BackwardFunction backward);
+  // The result of an op and how its gradient flows to `inputs`. The function captures what it needs and no
+  // more: what it captures stays in memory until Backward has passed. `op`: a constant, for traces.
+  Variable Record(absl::string_view op, Tensor value, std::initializer_list<Variable> inputs,
+                  BackwardFunction backward);
+  Variable Record(Op op, Tensor value, std::initializer_list<Variable> inputs, BackwardFunction backward) {
+    return Record(NameOf(op), std::move(value), inputs, std::move(backward));
+  }
 
   // Computes the gradients of seed * root for every leaf; root has one element. Once a Graph.
   void Backward(const Variable& root, double seed = 1);
@@ -114,19 +137,49 @@ class Graph {
 
  private:
   friend class BackwardContext;
+  friend class ModuleScope;
 
   struct Node {
     std::vector<int> parents;
-    BackwardFunction backward;       // empty for leaves
-    Parameter* parameter = nullptr;  // where a parameter's gradient goes
+    BackwardFunction backward;  // empty for leaves
+    absl::string_view op;
+    const std::string* module = nullptr;  // whose op it is; null outside of any
+    Parameter* parameter = nullptr;       // where a parameter's gradient goes
     Tensor gradient;
   };
 
   Variable AddLeaf(Tensor value, Parameter* parameter);
   void Accumulate(int node, Tensor gradient);
+  void Trace(absl::string_view op, const std::string* module, bool backward, std::string tensor,
+             const Tensor& value) const {
+    options_.trace({.module = module == nullptr ? absl::string_view() : *module,
+                    .op = op,
+                    .backward = backward,
+                    .tensor = std::move(tensor),
+                    .value = value});
+  }
 
   GraphOptions options_;
+  // Of the module that computes now.
+  const CastPolicy* policy_;
+  const std::string* module_ = nullptr;
+  // Of the op whose gradient is being computed.
+  const Node* backward_of_ = nullptr;
   std::vector<Node> nodes_;
+};
+
+// While it lives, what the graph computes belongs to the module of this path.
+class ModuleScope {
+ public:
+  ModuleScope(Graph& graph, const std::string& path);
+  ~ModuleScope();
+  ModuleScope(const ModuleScope&) = delete;
+  ModuleScope& operator=(const ModuleScope&) = delete;
+
+ private:
+  Graph& graph_;
+  const CastPolicy* outer_policy_;
+  const std::string* outer_module_;
 };
 
 }  // namespace halftone::nn

@@ -13,8 +13,12 @@ namespace {
 
 class GraphTest : public ::testing::Test {
  protected:
-  Tensor F64(const Shape& shape, const std::vector<double>& v) { return Tensor::From<double>(device_, shape, v); }
-  Tensor F32(const Shape& shape, const std::vector<float>& v) { return Tensor::From<float>(device_, shape, v); }
+  Tensor F64(const Shape& shape, const std::vector<double>& v) {
+    return Tensor::From<double>(device_, shape, v);
+  }
+  Tensor F32(const Shape& shape, const std::vector<float>& v) {
+    return Tensor::From<float>(device_, shape, v);
+  }
 
   Device device_;
 };
@@ -111,6 +115,34 @@ TEST_F(GraphTest, WorkingCopiesAreCastOnceAnUpdate) {
   w.MarkUpdated();
   EXPECT_EQ(static_cast<float>(w.Working(DType::kF16).span<half>()[0]), 2.0f);
   EXPECT_EQ(w.Working(DType::kF32).raw(), w.master().raw());
+}
+
+TEST_F(GraphTest, WeightsInSixteenBitsAlone) {
+  Parameter w({2}, Init::Constant(0.1));
+  w.Initialize(device_, Rng(1), "w");
+  EXPECT_EQ(w.mutable_working16(), nullptr);
+  Tensor master = Tensor::Empty(device_, DType::kBF16, {2});
+  for (bfloat16& x : master.span<bfloat16>()) x = bfloat16(0.1f);
+  w.SetMaster(std::move(master));
+  EXPECT_EQ(w.full_precision(), DType::kF32);
+  EXPECT_EQ(w.Working(DType::kBF16).raw(), w.master().raw());
+  EXPECT_EQ(w.Working(DType::kF32).span<float>()[0], static_cast<float>(bfloat16(0.1f)));
+  EXPECT_EQ(w.mutable_working16(), nullptr);  // it is float32
+  Graph graph({.device = &device_});
+  graph.Backward(MeanSquaredError(graph.Use(w, DType::kF32), F32({2}, {0, 0})));
+  EXPECT_EQ(w.gradient().dtype(), DType::kF32);
+}
+
+TEST_F(GraphTest, AWorkingCopyThatIsUpdatedWithItsMasterIsNotCastAgain) {
+  Parameter w({1}, Init::Constant(1));
+  w.Initialize(device_, Rng(1), "w");
+  EXPECT_EQ(w.mutable_working16(), nullptr);
+  w.Working(DType::kF16);
+  Tensor* const working = w.mutable_working16();
+  ASSERT_NE(working, nullptr);
+  working->span<half>()[0] = half(7.0f);  // on purpose not the master's value
+  w.MarkUpdatedWithWorking();
+  EXPECT_EQ(static_cast<float>(w.Working(DType::kF16).span<half>()[0]), 7.0f);
 }
 
 TEST_F(GraphTest, InitialValuesDependOnSeedAndPathAlone) {

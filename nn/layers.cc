@@ -12,7 +12,7 @@
 namespace halftone::nn {
 namespace {
 
-// A layer of weights and maybe biases runs in `dtype`: its variables, of which the bias keeps the master's dtype.
+// A layer of weights and maybe biases runs in `dtype`: its variables, of which the bias is in full precision.
 struct Weights {
   Variable weight;
   std::optional<Variable> bias;
@@ -22,8 +22,8 @@ struct Weights {
 Weights UseWeights(Graph& graph, Parameter& weight, std::optional<Parameter>& bias, DType dtype) {
   Weights w = {graph.Use(weight, dtype), std::nullopt, Tensor()};
   if (bias.has_value()) {
-    w.bias = graph.Use(*bias, bias->master().dtype());
-    w.bias_value = bias->master();
+    w.bias = graph.Use(*bias, bias->full_precision());
+    w.bias_value = w.bias->value();
   }
   return w;
 }
@@ -52,18 +52,19 @@ Variable Conv2d::Forward(const Variable& input) {
   const DType dtype = graph.Resolve(Op::kConv2d, input.dtype());
   const Variable x = graph.Cast(input, dtype);
   const Weights w = UseWeights(graph, weight_, bias_, dtype);
-  const ops::Conv2dOptions options = {.stride = options_.stride, .padding = options_.padding, .groups = options_.groups};
+  const ops::Conv2dOptions options = {
+      .stride = options_.stride, .padding = options_.padding, .groups = options_.groups};
   Tensor y = ops::Conv2dForward(x.value(), w.weight.value(), w.bias_value, options);
-  const auto backward = [xv = x.value(), wv = w.weight.value(), options, want_bias = w.bias.has_value()](
-                            BackwardContext& c) {
+  const auto backward = [xv = x.value(), wv = w.weight.value(), options,
+                         want_bias = w.bias.has_value()](BackwardContext& c) {
     if (c.Needs(0)) c.Give(0, ops::Conv2dBackwardData(c.dy(), wv, xv.shape(), options));
     if (!c.Needs(1)) return;
     ops::WeightGradients g = ops::Conv2dBackwardWeights(xv, c.dy(), wv.shape(), want_bias, options);
     c.Give(1, std::move(g.dw));
     if (want_bias) c.Give(2, std::move(g.db));
   };
-  return w.bias.has_value() ? graph.Record(std::move(y), {x, w.weight, *w.bias}, backward)
-                            : graph.Record(std::move(y), {x, w.weight}, backward);
+  return w.bias.has_value() ? graph.Record(Op::kConv2d, std::move(y), {x, w.weight, *w.bias}, backward)
+                            : graph.Record(Op::kConv2d, std::move(y), {x, w.weight}, backward);
 }
 
 Linear::Linear(const LinearOptions& o) : weight_({o.out, o.in}, Init::Uniform(DefaultBound(o.in))) {
@@ -81,15 +82,16 @@ Variable Linear::Forward(const Variable& input) {
   const Variable x = graph.Cast(input, dtype);
   const Weights w = UseWeights(graph, weight_, bias_, dtype);
   Tensor y = ops::LinearForward(x.value(), w.weight.value(), w.bias_value);
-  const auto backward = [xv = x.value(), wv = w.weight.value(), want_bias = w.bias.has_value()](BackwardContext& c) {
+  const auto backward = [xv = x.value(), wv = w.weight.value(),
+                         want_bias = w.bias.has_value()](BackwardContext& c) {
     if (c.Needs(0)) c.Give(0, ops::LinearBackwardData(c.dy(), wv));
     if (!c.Needs(1)) return;
     ops::WeightGradients g = ops::LinearBackwardWeights(xv, c.dy(), want_bias);
     c.Give(1, std::move(g.dw));
     if (want_bias) c.Give(2, std::move(g.db));
   };
-  return w.bias.has_value() ? graph.Record(std::move(y), {x, w.weight, *w.bias}, backward)
-                            : graph.Record(std::move(y), {x, w.weight}, backward);
+  return w.bias.has_value() ? graph.Record(Op::kLinear, std::move(y), {x, w.weight, *w.bias}, backward)
+                            : graph.Record(Op::kLinear, std::move(y), {x, w.weight}, backward);
 }
 
 BatchNorm2d::BatchNorm2d(const BatchNorm2dOptions& o)
@@ -109,6 +111,7 @@ void BatchNorm2d::Visit(Visitor& v) {
 }
 
 Variable BatchNorm2d::Forward(const Variable& x, const ops::Activation& activation) {
+  const ModuleScope scope(x.graph(), path());
   if (activation.name == "relu") return Normalize(x, /*relu=*/true);
   return Activate(activation, Normalize(x, /*relu=*/false));
 }
@@ -116,8 +119,8 @@ Variable BatchNorm2d::Forward(const Variable& x, const ops::Activation& activati
 Variable BatchNorm2d::Normalize(const Variable& input, bool relu) {
   Graph& graph = input.graph();
   const Variable x = graph.Cast(input, graph.Resolve(Op::kBatchNorm, input.dtype()));
-  const Variable gamma = graph.Use(weight_, weight_.master().dtype());
-  const Variable beta = graph.Use(bias_, bias_.master().dtype());
+  const Variable gamma = graph.Use(weight_, weight_.full_precision());
+  const Variable beta = graph.Use(bias_, bias_.full_precision());
   const ops::BatchNormOptions options = {.eps = options_.eps, .momentum = options_.momentum, .relu = relu};
   if (!graph.training()) {
     // Evaluation has no use for gradients; that of the running statistics would be another formula.
@@ -125,16 +128,18 @@ Variable BatchNorm2d::Normalize(const Variable& input, bool relu) {
                                                running_var_.value, options));
   }
   Tensor mean = running_mean_.value.Clone(), var = running_var_.value.Clone();
-  ops::BatchNormResult result = ops::BatchNormForward(x.value(), gamma.value(), beta.value(), mean, var, options);
-  if (ops::AllFinite(mean) && ops::AllFinite(var)) {
+  ops::BatchNormResult result =
+      ops::BatchNormForward(x.value(), gamma.value(), beta.value(), mean, var, options);
+  if (!graph.replay() && ops::AllFinite(mean) && ops::AllFinite(var)) {
     running_mean_.value = std::move(mean);
     running_var_.value = std::move(var);
     ++num_batches_tracked_.value.data<int64_t>()[0];
   }
-  return graph.Record(std::move(result.y), {x, gamma, beta},
+  return graph.Record(Op::kBatchNorm, std::move(result.y), {x, gamma, beta},
                       [xv = x.value(), g = gamma.value(), b = beta.value(), mean = std::move(result.mean),
                        inv_std = std::move(result.inv_std), options](BackwardContext& c) {
-                        ops::BatchNormGradients d = ops::BatchNormBackward(xv, g, b, mean, inv_std, c.dy(), options);
+                        ops::BatchNormGradients d =
+                            ops::BatchNormBackward(xv, g, b, mean, inv_std, c.dy(), options);
                         c.Give(0, std::move(d.dx));
                         c.Give(1, std::move(d.dgamma));
                         c.Give(2, std::move(d.dbeta));

@@ -1,4 +1,5 @@
-// Layers with parameters or state. Names, shapes and defaults are PyTorch's, so that state dicts load by name.
+// Layers with parameters or state. Names, shapes and defaults are PyTorch's, so that state dicts load by
+// name.
 #ifndef HALFTONE_NN_LAYERS_H_
 #define HALFTONE_NN_LAYERS_H_
 
@@ -11,16 +12,17 @@
 namespace halftone::nn {
 
 struct Conv2dOptions {
-  int64_t in = 0;   // channels
+  int64_t in = 0;  // channels
   int64_t out = 0;
-  int kernel = 3;   // square
+  int kernel = 3;  // square
   int stride = 1;
   int padding = 0;  // zeros on each side
   int groups = 1;   // `in` for depthwise
   bool bias = true;
 };
 
-// weight [out, in/groups, kernel, kernel], started as He et al. 2015 with fan-out: N(0, 2 / (out * kernel^2)); bias [out].
+// weight [out, in/groups, kernel, kernel], started as He et al. 2015 with fan-out: N(0, 2 / (out *
+// kernel^2)); bias [out].
 class Conv2d : public Module {
  public:
   explicit Conv2d(const Conv2dOptions& options);
@@ -57,9 +59,9 @@ struct BatchNorm2dOptions {
   double momentum = 0.1;  // running = (1 - momentum) * running + momentum * batch
 };
 
-// Ioffe and Szegedy 2015. Over the last dimension; the running variance takes the unbiased one. Statistics, scale and
-// shift are float32 whatever the input's dtype. A batch whose statistics are not finite leaves the running ones alone: the
-// step that it belongs to is going to be skipped.
+// Ioffe and Szegedy 2015. Over the last dimension; the running variance takes the unbiased one. Statistics,
+// scale and shift are float32 whatever the input's dtype. A batch whose statistics are not finite leaves the
+// running ones alone: the step that it belongs to is going to be skipped.
 class BatchNorm2d : public Module {
  public:
   explicit BatchNorm2d(const BatchNorm2dOptions& options);

@@ -1,11 +1,14 @@
 #include "nn/layers.h"
 
+#include <algorithm>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "nn/functional.h"
 #include "testing/finite_difference.h"
@@ -18,17 +21,17 @@ namespace {
 class Everything : public Module {
  public:
   Everything()
-      : conv_({.in = 3, .out = 4, .kernel = 3, .stride = 2, .padding = 1}), bn_({.channels = 4}),
-        grouped_({.in = 4, .out = 4, .kernel = 3, .padding = 1, .groups = 2, .bias = false}), fc_({.in = 4, .out = 5}) {}
+      : conv_({.in = 3, .out = 4, .kernel = 3, .stride = 2, .padding = 1}),
+        bn_({.channels = 4}),
+        grouped_({.in = 4, .out = 4, .kernel = 3, .padding = 1, .groups = 2, .bias = false}),
+        fc_({.in = 4, .out = 5}) {}
 
   Variable Forward(const Variable& x) override {
     const Variable y = bn_.Forward(conv_(x), *ops::FindActivation("relu"));
     const Variable z = MaxPool2d(y + grouped_(y), 2, 2);
     return fc_(Dropout(Flatten(AdaptiveAvgPool2d(z, 1, 1)), 0.25, x.graph().rng().Stream(1)));
   }
-  void Visit(Visitor& v) override {
-    v("conv", conv_), v("bn", bn_), v("grouped", grouped_), v("fc", fc_);
-  }
+  void Visit(Visitor& v) override { v("conv", conv_), v("bn", bn_), v("grouped", grouped_), v("fc", fc_); }
 
  private:
   Conv2d conv_;
@@ -53,7 +56,9 @@ std::function<std::unique_ptr<Module>()> Maker(Options options) {
 std::vector<Case> Cases() {
   return {
       {"conv", {2, 5, 5, 3}, Maker<Conv2d>(Conv2dOptions{.in = 3, .out = 4, .padding = 1})},
-      {"conv_stride", {2, 7, 7, 2}, Maker<Conv2d>(Conv2dOptions{.in = 2, .out = 3, .stride = 2, .bias = false})},
+      {"conv_stride",
+       {2, 7, 7, 2},
+       Maker<Conv2d>(Conv2dOptions{.in = 2, .out = 3, .stride = 2, .bias = false})},
       {"depthwise", {1, 4, 4, 6}, Maker<Conv2d>(Conv2dOptions{.in = 6, .out = 6, .padding = 1, .groups = 6})},
       {"linear", {3, 7}, Maker<Linear>(LinearOptions{.in = 7, .out = 4})},
       {"linear_no_bias", {2, 2, 5}, Maker<Linear>(LinearOptions{.in = 5, .out = 3, .bias = false})},
@@ -61,6 +66,83 @@ std::vector<Case> Cases() {
       {"dropout", {4, 9}, Maker<DropoutLayer>(0.4)},
       {"everything", {3, 9, 9, 3}, [] { return std::make_unique<Everything>(); }},
   };
+}
+
+// The dtype of every op's output, by module and op.
+std::map<std::string, DType> DTypesOf(Module& model, Device& device, const CastPolicy& policy,
+                                      absl::Span<const PolicyOverride> overrides) {
+  std::map<std::string, DType> dtypes;
+  const auto see = [&](const TraceEvent& e) {
+    if (!e.backward && e.tensor == "output") dtypes[absl::StrCat(e.module, " ", e.op)] = e.value.dtype();
+  };
+  Graph graph({.device = &device, .policy = &policy, .overrides = overrides, .training = true, .trace = see});
+  model.Forward(graph.Input(Tensor::Zeros(device, DType::kF32, {2, 9, 9, 3})));
+  return dtypes;
+}
+
+TEST(OverrideTest, APartOfTheNetworkHasAPolicyOfItsOwn) {
+  Device device;
+  Everything model;
+  Initialize(model, device, Rng(1));
+  CastPolicy amp = {.lower = DType::kBF16}, wide = {.lower = DType::kF32};
+  amp.classes.fill(CastClass::kAsIs);
+  amp.classes[static_cast<size_t>(Op::kConv2d)] = CastClass::kLower;
+  amp.classes[static_cast<size_t>(Op::kLinear)] = CastClass::kLower;
+  wide.classes.fill(CastClass::kFloat32);
+
+  std::map<std::string, DType> dtypes = DTypesOf(model, device, amp, {});
+  EXPECT_EQ(dtypes["conv conv2d"], DType::kBF16);
+  EXPECT_EQ(dtypes["bn batch_norm"], DType::kBF16);
+  EXPECT_EQ(dtypes["grouped conv2d"], DType::kBF16);
+  EXPECT_EQ(dtypes["fc linear"], DType::kBF16);
+
+  const std::vector<PolicyOverride> overrides = {{"b*", wide}, {"grouped", wide}, {"gr*", amp}, {"fc", wide}};
+  dtypes = DTypesOf(model, device, amp, overrides);
+  EXPECT_EQ(dtypes["conv conv2d"], DType::kBF16);
+  EXPECT_EQ(dtypes["bn batch_norm"], DType::kF32);
+  EXPECT_EQ(dtypes["grouped conv2d"], DType::kBF16);  // the last match decides
+  EXPECT_EQ(dtypes["fc linear"], DType::kF32);
+  EXPECT_EQ(dtypes[" dropout"], DType::kF32);  // as it comes, from the promoted sum
+}
+
+TEST(TraceTest, NamesWhatIsComputedWhereAndWhich) {
+  Device device;
+  Everything model;
+  Initialize(model, device, Rng(1));
+  std::vector<std::string> events;
+  const auto see = [&](const TraceEvent& e) {
+    events.push_back(absl::StrCat(e.module, "|", e.op, e.backward ? "|backward|" : "|", e.tensor));
+  };
+  Graph graph({.device = &device, .training = true, .trace = see});
+  const Variable y = model.Forward(graph.Input(Tensor::Zeros(device, DType::kF32, {2, 9, 9, 3})));
+  graph.Backward(MeanSquaredError(y, Tensor::Zeros(device, DType::kF32, {2, 5})));
+  for (const char* expected :
+       {"conv|cast|conv.weight", "conv|conv2d|output", "bn|batch_norm|output", "|max_pool2d|output",
+        "fc|linear|backward|gradient of fc.weight", "fc|linear|backward|gradient of input",
+        "bn|batch_norm|backward|gradient of bn.bias", "conv|conv2d|backward|gradient of conv.weight"}) {
+    EXPECT_EQ(std::count(events.begin(), events.end(), expected), 1) << expected;
+  }
+}
+
+TEST(ReplayTest, BuffersStayAsTheyAre) {
+  Device device;
+  BatchNorm2d bn({.channels = 3});
+  Initialize(bn, device, Rng(1));
+  const Rng rng(2);
+  Tensor x = Tensor::Zeros(device, DType::kF32, {4, 2, 2, 3});
+  for (int64_t i = 0; i < x.elements(); ++i) x.data<float>()[i] = rng.Normal(static_cast<uint64_t>(i)) + 3;
+  const auto running_mean = [&] {
+    float mean = 0;
+    ForEachBuffer(bn, [&](const std::string& path, Buffer& b) {
+      if (path == "running_mean") mean = b.value.span<float>()[0];
+    });
+    return mean;
+  };
+  for (const bool replay : {true, false}) {
+    Graph graph({.device = &device, .training = true, .replay = replay});
+    bn(graph.Input(x));
+    EXPECT_EQ(running_mean() == 0, replay);
+  }
 }
 
 class LayerTest : public ::testing::TestWithParam<Case> {
@@ -109,8 +191,8 @@ TEST(VisitorTest, PathsAreThoseOfTheStateDict) {
     paths.push_back(path);
     EXPECT_EQ(p.path(), path);
   });
-  EXPECT_EQ(paths, (std::vector<std::string>{"conv.weight", "conv.bias", "bn.weight", "bn.bias", "grouped.weight",
-                                             "fc.weight", "fc.bias"}));
+  EXPECT_EQ(paths, (std::vector<std::string>{"conv.weight", "conv.bias", "bn.weight", "bn.bias",
+                                             "grouped.weight", "fc.weight", "fc.bias"}));
   paths.clear();
   ForEachBuffer(module, [&](const std::string& path, Buffer&) { paths.push_back(path); });
   EXPECT_EQ(paths, (std::vector<std::string>{"bn.running_mean", "bn.running_var", "bn.num_batches_tracked"}));
@@ -126,13 +208,14 @@ TEST(BatchNorm2dTest, ABatchThatIsNotFiniteLeavesTheRunningStatisticsAlone) {
     bn(graph.Input(Tensor::From<float>(device, {3, 1}, {{1, 2, last}})));
     running.clear();
     ForEachBuffer(bn, [&](const std::string&, Buffer& b) {
-      running.push_back(b.value.dtype() == DType::kI64 ? b.value.data<int64_t>()[0] : b.value.data<float>()[0]);
+      running.push_back(b.value.dtype() == DType::kI64 ? b.value.data<int64_t>()[0]
+                                                       : b.value.data<float>()[0]);
     });
   };
   forward(3);
   const std::vector<float> after_one = running;
-  EXPECT_FLOAT_EQ(after_one[0], 0.1f * 2);       // momentum times the mean
-  EXPECT_FLOAT_EQ(after_one[1], 0.9f + 0.1f);    // the unbiased variance of 1, 2, 3 is 1
+  EXPECT_FLOAT_EQ(after_one[0], 0.1f * 2);     // momentum times the mean
+  EXPECT_FLOAT_EQ(after_one[1], 0.9f + 0.1f);  // the unbiased variance of 1, 2, 3 is 1
   EXPECT_EQ(after_one[2], 1);
   for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     forward(bad);
@@ -172,7 +255,8 @@ TEST(AutocastTest, LowersProductsAndKeepsFloat32Gradients) {
     EXPECT_EQ(loss.dtype(), DType::kF32);
     graph.Backward(loss);
     EXPECT_EQ(graph.Gradient(x).dtype(), DType::kF32);
-    ForEachParameter(fc, [](const std::string&, Parameter& p) { EXPECT_EQ(p.gradient().dtype(), DType::kF32); });
+    ForEachParameter(fc,
+                     [](const std::string&, Parameter& p) { EXPECT_EQ(p.gradient().dtype(), DType::kF32); });
   }
 }
 

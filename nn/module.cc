@@ -85,7 +85,8 @@ std::vector<Parameter*> Parameters(Module& root) {
 }
 
 void ConvertTo(Module& root, DType dtype) {
-  ForEachParameter(root, [&](const std::string&, Parameter& p) { p.SetMaster(ops::Cast(p.master(), dtype)); });
+  ForEachParameter(root,
+                   [&](const std::string&, Parameter& p) { p.SetMaster(ops::Cast(p.master(), dtype)); });
   ForEachBuffer(root, [&](const std::string&, Buffer& b) {
     if (IsFloat(b.value.dtype())) b.value = ops::Cast(b.value, dtype);
   });

@@ -1,6 +1,7 @@
 // A part of a network: parameters, buffers, and children under names.
 //
-// Visit is the one source of names: checkpoints, per-layer precision, initialisation and printing all go through it.
+// Visit is the one source of names: checkpoints, per-layer precision, initialisation and printing all go
+// through it.
 #ifndef HALFTONE_NN_MODULE_H_
 #define HALFTONE_NN_MODULE_H_
 
@@ -55,6 +56,7 @@ class Module {
 
   virtual Variable Forward(const Variable& x) = 0;
   Variable operator()(const Variable& x) {
+    const ModuleScope scope(x.graph(), path_);
     Variable y = Forward(x);
     x.graph().Observe(path_, y);
     return y;

@@ -48,8 +48,13 @@ const Tensor& Parameter::Working(DType dtype) {
   return working_;
 }
 
+Tensor* Parameter::mutable_working16() {
+  const bool is16 = working_.defined() && SizeOf(working_.dtype()) == 2;
+  return is16 ? &working_ : nullptr;
+}
+
 void Parameter::AccumulateGradient(Tensor gradient) {
-  HALFTONE_CHECK(gradient.shape() == shape_ && gradient.dtype() == master_.dtype());
+  HALFTONE_CHECK(gradient.shape() == shape_ && gradient.dtype() == full_precision());
   if (gradient_.defined()) {
     ops::AddInPlace(gradient_, gradient);
   } else {

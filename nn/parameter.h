@@ -11,7 +11,8 @@
 
 namespace halftone::nn {
 
-// How the elements of a parameter start. Normal and uniform draw from a Philox stream keyed by the parameter's path.
+// How the elements of a parameter start. Normal and uniform draw from a Philox stream keyed by the
+// parameter's path.
 struct Init {
   enum Kind { kConstant, kNormal, kUniform } kind = kConstant;
   double value = 0;  // the constant; the standard deviation; the bound b of U(-b, b)
@@ -21,8 +22,9 @@ struct Init {
   static Init Uniform(double bound) { return {kUniform, bound}; }
 };
 
-// A learned tensor: a master copy (float32; float64 in gradient checks), its gradient, and working copies in lower
-// precisions that are cast from the master once after each update, not once a use.
+// A learned tensor: a master copy, its gradient, and a working copy in another precision that is cast from
+// the master once after each update, not once a use. The master is float32; float64 in gradient checks;
+// float16 or bfloat16 where nothing more is kept of the weights.
 class Parameter {
  public:
   Parameter(Shape shape, Init init) : shape_(std::move(shape)), init_(init) {}
@@ -32,20 +34,29 @@ class Parameter {
   const Shape& shape() const { return shape_; }
   const std::string& path() const { return path_; }  // "layer1.0.conv1.weight"
 
-  // Allocates the master copy and fills it. The same bits for the same (rng, path), whatever else the model has.
+  // Allocates the master copy and fills it. The same bits for the same (rng, path), whatever else the model
+  // has.
   void Initialize(Device& device, const Rng& rng, std::string path);
 
   const Tensor& master() const { return master_; }
   // For whoever updates the weights: call MarkUpdated afterwards.
   Tensor& mutable_master() { return master_; }
   void MarkUpdated() { working_fresh_ = false; }
+  // The working copy where it is float16 or bfloat16, else null: for whoever updates it together with the
+  // master, and then calls MarkUpdatedWithWorking instead.
+  Tensor* mutable_working16();
+  void MarkUpdatedWithWorking() { working_fresh_ = true; }
   // Replaces master copy (and so its dtype); the gradient is dropped.
   void SetMaster(Tensor master);
 
   // The weights in `dtype`, rounded to nearest even.
   const Tensor& Working(DType dtype);
 
-  // The sum of the gradients since ClearGradient, in the master's dtype; undefined when there was none.
+  // In which the gradient is, and what is added to an output as it is, a bias say: float64 where the master
+  // is, else float32.
+  DType full_precision() const { return master_.dtype() == DType::kF64 ? DType::kF64 : DType::kF32; }
+
+  // The sum of the gradients since ClearGradient; undefined when there was none.
   const Tensor& gradient() const { return gradient_; }
   Tensor& mutable_gradient() { return gradient_; }
   void AccumulateGradient(Tensor gradient);
@@ -59,7 +70,8 @@ class Parameter {
   bool working_fresh_ = false;
 };
 
-// A tensor that is state but has no gradient: running statistics. float32 (float64 in gradient checks) or int64.
+// A tensor that is state but has no gradient: running statistics. float32 (float64 in gradient checks) or
+// int64.
 struct Buffer {
   Shape shape;
   double initial = 0;

@@ -21,15 +21,41 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "base/philox.h"
+#include "fp16/format.h"
 #include "nn/optim/step_options.h"
 
 namespace halftone {
 
-// One parameter: its master weights and their unscaled gradient, of the same size. Names are unique.
+// 16-bit weights: the codes of half or bfloat16 numbers.
+struct Weights16 {
+  FloatFormat format = kFloat16;
+  absl::Span<uint16_t> codes;
+};
+
+// One parameter and its unscaled gradient. Names are unique.
 struct ParamRef {
   absl::string_view name;
-  absl::Span<float> value;
-  absl::Span<const float> grad;
+  absl::Span<float> value;       // the master weights
+  absl::Span<const float> grad;  // as many
+  // Working copies of value, as many or none: written in the same pass, rounded to nearest even. Where value
+  // is empty, the weights themselves: they are updated as floats, a block at a time, and rounded as
+  // WeightRounding says.
+  Weights16 weights16 = {};
+
+  size_t size() const { return value.empty() ? weights16.codes.size() : value.size(); }
+};
+
+// How weights that exist in 16 bits alone take an update, most of which are smaller than the distance to the
+// next number and would be lost to rounding to nearest.
+enum class WeightRounding {
+  kNearest,
+  // Up or down at random, so that the mean is right: Gupta et al., "Deep Learning with Limited Numerical
+  // Precision", 2015. The random numbers are keyed by the step, the parameter's name and the element.
+  kStochastic,
+  // What rounding takes away is kept in 16 more bits a weight and given back in the next step: Kahan
+  // summation, as in Zamirai et al., "Revisiting BFloat16 Training", 2020.
+  kKahan,
 };
 
 // One array that an optimiser remembers, for example "momentum/layer1.0.conv1.weight".
@@ -49,6 +75,9 @@ class Optimizer {
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
+
+  // Before the first step or Restore. kNearest otherwise.
+  void RoundWeights16(WeightRounding rounding, const Rng& rng);
 
   // Updates every value in place. Takes the same parameters in the same order each time; what is remembered
   // of them is allocated in the first step (or by Restore).
@@ -83,7 +112,12 @@ class Optimizer {
   virtual Kernel Prepare(const StepOptions& options, int64_t t) const = 0;
 
  private:
+  bool KeepsExcess(const ParamRef& param) const {
+    return rounding_ == WeightRounding::kKahan && param.value.empty();
+  }
   void Allocate(absl::Span<const ParamRef> params);
+  void Update16(const Kernel& kernel, const ParamRef& param, const std::array<float*, kMaxSlots>& slots,
+                size_t i, size_t begin, size_t end);
 
   const std::vector<std::string> slots_;
   int64_t steps_ = 0;
@@ -91,6 +125,13 @@ class Optimizer {
   std::vector<std::string> names_;          // of the parameters
   std::vector<size_t> sizes_;               // of the parameters
   std::vector<std::vector<float>> arrays_;  // slot k of parameter i is arrays_[i * slots_.size() + k]
+  WeightRounding rounding_ = WeightRounding::kNearest;
+  Rng rng_ = Rng(0);
+  // Of kKahan, for parameters without value: the weights less these are what the updates add up to. As codes
+  // of the weights' format, and for State as floats.
+  std::vector<std::vector<uint16_t>> excess_;
+  std::vector<FloatFormat> formats_;  // of the parameters' 16-bit weights
+  mutable std::vector<std::vector<float>> excess_floats_;
 };
 
 }  // namespace halftone

@@ -1,7 +1,6 @@
 #include "fp16/codec.h"
 
 #include <algorithm>
-#include <cstring>
 #include <type_traits>
 
 #include "base/check.h"
@@ -72,12 +71,12 @@ HWY_INLINE Lanes32 ShiftRounded(Lanes32 significand, Lanes32 shift, Lanes32 nega
     return hn::Or(quotient, hn::IfThenElseZero(Greater(rest, hn::Zero(d)), one));
   }
   // Stochastic: rest / 2^shift * 2^32, rounded up.
-  const Lanes32 kWord = hn::Set(d, 32);
-  const Lanes32 left = LargerOf(hn::Sub(kWord, shift), hn::Zero(d));
-  const Lanes32 right = hn::Min(LargerOf(hn::Sub(shift, kWord), hn::Zero(d)), hn::Set(d, 30));
+  const Lanes32 word = hn::Set(d, 32);
+  const Lanes32 left = LargerOf(hn::Sub(word, shift), hn::Zero(d));
+  const Lanes32 right = hn::Min(LargerOf(hn::Sub(shift, word), hn::Zero(d)), hn::Set(d, 30));
   const Lanes32 up = hn::Sub(hn::Shl(one, right), one);
   const Lanes32 threshold = hn::Shr(hn::Add(hn::Shl(rest, left), up), right);
-  // Neither is below 2^31.
+  // Either may be 2^31 or more: compared as integers with sign, in the same order.
   const Lanes32 flip = hn::Set(d, 0x80000000u);
   return hn::Add(quotient, hn::IfThenElseZero(Greater(hn::Xor(threshold, flip), hn::Xor(random, flip)), one));
 }
@@ -353,10 +352,13 @@ const uint32_t* RandomBits::Get(size_t begin, size_t n, uint32_t* buffer) const 
     return bits_.data() + begin;
   }
   const uint64_t first = first_ + begin;
-  for (uint64_t i = 0; i < n;) {
+  size_t i = 0;
+  for (; i < n && (first + i) % 4 != 0; ++i) buffer[i] = rng_.Bits(first + i);
+  for (; i + 4 <= n; i += 4) {
     const PhiloxBlock block = rng_.Block((first + i) / 4);
-    for (uint64_t lane = (first + i) % 4; lane < 4 && i < n; ++lane) buffer[i++] = block[lane];
+    std::copy(block.begin(), block.end(), buffer + i);
   }
+  for (; i < n; ++i) buffer[i] = rng_.Bits(first + i);
   return buffer;
 }
 

@@ -11,6 +11,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -30,7 +32,7 @@ using reference::FormatCodec;
 using reference::kRoundings;
 
 constexpr uint32_t kInfinity = 0x7f800000;
-constexpr size_t kBlock = size_t{1} << 16;
+constexpr size_t kBlock = size_t{1} << 13;  // stays in the first-level cache
 constexpr size_t kBlocks = (size_t{1} << 32) / kBlock;
 
 struct Mode {
@@ -89,38 +91,39 @@ uint64_t CountWrong(const FloatFormat& format, const FormatCodec& twin, Rounding
   return wrong;
 }
 
-void TestEveryFloat(const FloatFormat& format) {
+class CodecExhaustiveTest : public testing::TestWithParam<std::tuple<FloatFormat, Rounding>> {};
+
+TEST_P(CodecExhaustiveTest, EveryFloat) {
+  const FloatFormat format = std::get<0>(GetParam());
+  const Rounding rounding = std::get<1>(GetParam());
   const FormatCodec twin(format);
-  for (const Rounding rounding : kRoundings) {
-    SCOPED_TRACE(static_cast<int>(rounding));
-    // Saturating for the bulk codec, which leaves rounding to nearest even with infinities to
-    // fp16/convert.h: see convert_exhaustive_test.cc.
-    ForEachTarget([&] {
-      EXPECT_EQ(
-          CountWrong(format, twin, rounding, Overflow::kSaturate,
-                     [&](const Mode& mode, const std::vector<float>& values, std::vector<uint16_t>& codes) {
-                       const std::vector<uint32_t> random(values.size(), mode.random_bits);
-                       EncodeAll(format, values, rounding, mode.overflow, absl::MakeSpan(codes),
-                                 RandomBits(random));
-                     }),
-          0u);
+  // Saturating, for the bulk codec leaves rounding to nearest even with infinities to fp16/convert.h: see
+  // convert_exhaustive_test.cc.
+  ForEachTarget([&] {
+    const auto encode = [&](const Mode& mode, const std::vector<float>& values,
+                            std::vector<uint16_t>& codes) {
+      const std::vector<uint32_t> random(values.size(), mode.random_bits);
+      EncodeAll(format, values, rounding, mode.overflow, absl::MakeSpan(codes), RandomBits(random));
+    };
+    EXPECT_EQ(CountWrong(format, twin, rounding, Overflow::kSaturate, encode), 0u);
+  });
+  const auto encode = [&](const Mode& mode, const std::vector<float>& values, std::vector<uint16_t>& codes) {
+    std::transform(values.begin(), values.end(), codes.begin(), [&](float x) {
+      return static_cast<uint16_t>(Encode(format, x, rounding, mode.overflow, mode.random_bits));
     });
-    EXPECT_EQ(
-        CountWrong(format, twin, rounding, Overflow::kInfinity,
-                   [&](const Mode& mode, const std::vector<float>& values, std::vector<uint16_t>& codes) {
-                     std::transform(values.begin(), values.end(), codes.begin(), [&](float x) {
-                       return static_cast<uint16_t>(
-                           Encode(format, x, rounding, mode.overflow, mode.random_bits));
-                     });
-                   }),
-        0u)
-        << "Encode";
-  }
+  };
+  EXPECT_EQ(CountWrong(format, twin, rounding, Overflow::kInfinity, encode), 0u) << "Encode";
 }
 
-TEST(CodecExhaustiveTest, Float16) { TestEveryFloat(kFloat16); }
+std::string Name(const testing::TestParamInfo<std::tuple<FloatFormat, Rounding>>& info) {
+  const auto& [format, rounding] = info.param;
+  return std::string(format.name) + "Rounding" + std::to_string(static_cast<int>(rounding));
+}
 
-TEST(CodecExhaustiveTest, Bfloat16) { TestEveryFloat(kBfloat16); }
+INSTANTIATE_TEST_SUITE_P(Modes, CodecExhaustiveTest,
+                         testing::Combine(testing::Values(kFloat16, kBfloat16),
+                                          testing::ValuesIn(kRoundings)),
+                         Name);
 
 }  // namespace
 }  // namespace halftone

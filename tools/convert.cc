@@ -43,6 +43,7 @@ constexpr char kUsage[] =
 
   convert FILE --to=TYPE --out=FILE
 
+  FILE                 - is the standard input
   --to=TYPE            float16, bfloat16, float8_e4m3fn, float8_e5m2, float32, float64, or as half, bf16, e4m3, ...
   --out=FILE           .safetensors, or .npy (one array; keeps neither its name nor metadata). May be the input.
   --include=REGEX      only arrays whose names match (POSIX extended, anywhere in the name); the others are copied
@@ -53,7 +54,7 @@ constexpr char kUsage[] =
                        where the type has no infinities), saturate (the largest number), nan
   --allow_unsafe       convert also what overflows, is no number, or loses too much
   --dtype=TYPE         FILE is nothing but little-endian elements of this type
-  --shape=N,N,...      of those elements
+  --shape=2x3          of those elements
 
 Integers and bools are copied as they are. To a type that holds every number of the array's nothing is rounded.
 Exit code: 0 done; 1 refused, for the numbers are unsafe in that type; 2 any other error. Unless it is 0, nothing has
@@ -136,11 +137,11 @@ absl::StatusOr<OpenOptions> RawOptions(absl::string_view dtype, absl::string_vie
   }
   if (!shape.empty()) {
     std::vector<int64_t> dims;
-    for (const absl::string_view text : absl::StrSplit(shape, ',')) {
+    for (const absl::string_view text : absl::StrSplit(shape, absl::ByAnyChar("x,"))) {
       int64_t d;
       if (!absl::SimpleAtoi(text, &d) || d < 0) {
         return absl::InvalidArgumentError(
-            absl::StrCat("--shape: '", shape, "' are no whole numbers with commas between, such as 2,3"));
+            absl::StrCat("--shape: '", shape, "' are no sizes, such as 2x3 or 2,3"));
       }
       dims.push_back(d);
     }
@@ -189,7 +190,7 @@ absl::StatusOr<Arguments> ParseArguments(int argc, char** argv) {
     return absl::InvalidArgumentError(
         absl::StrCat("--", to.empty() ? "to" : "out", " is missing; see convert --help"));
   }
-  result.in = ResolveUserPath(files[0]);
+  result.in = files[0] == "-" ? "-" : ResolveInputPath(files[0]);
   result.out = ResolveUserPath(out);
   ASSIGN_OR_RETURN(result.convert.to, FindType(to));
   ASSIGN_OR_RETURN(const RoundingName rounding_row, FindRow(kRoundings, "rounding", rounding));
@@ -235,7 +236,7 @@ absl::Status Run(Arguments arguments) {
 
 int Main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
-    if (absl::string_view(argv[i]) == "--help") {
+    if (const absl::string_view argument = argv[i]; argument == "--help" || argument == "-h") {
       std::fputs(kUsage, stdout);
       return std::fflush(stdout) == 0 ? 0 : 2;
     }

@@ -72,15 +72,22 @@ bool IsWorse(const Unsafe& a, const Unsafe& b) {
 }
 
 absl::Status UnsafeError(const Unsafe& worst, size_t count, size_t checked, const ConvertOptions& options) {
-  return absl::FailedPreconditionError(
-      absl::StrFormat("unsafe in %s: %d of %d arrays, the worst %s: of %d numbers %d overflow, %d underflow "
-                      "to 0, %d are NaN, %d "
-                      "infinite; the largest is %.4g, the signal-to-noise ratio %.1f dB; choose another "
-                      "--to, give --allow_unsafe, or "
-                      "see what fp16_check says",
-                      NameOf(options.to), count, checked, Quoted(worst.name), worst.numbers.elements,
-                      worst.stats.overflows, worst.stats.underflows, worst.numbers.nans,
-                      worst.numbers.infinities, worst.numbers.max_magnitude, worst.stats.sqnr_db()));
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "unsafe in %s: %d of %d arrays, the worst %s: of %d numbers %d overflow, %d underflow to 0, "
+      "%d are NaN, %d infinite; the largest is %.4g, the signal-to-noise ratio %.1f dB; "
+      "choose another --to, give --allow_unsafe, or see what fp16_check says",
+      NameOf(options.to), count, checked, Quoted(worst.name), worst.numbers.elements, worst.stats.overflows,
+      worst.stats.underflows, worst.numbers.nans, worst.numbers.infinities, worst.numbers.max_magnitude,
+      worst.stats.sqnr_db()));
+}
+
+// The check rounds to nearest even; other roundings may overflow from the largest finite value on. With these
+// random bits stochastic rounding goes away from zero.
+bool MayOverflow(const FloatFormat& format, double magnitude, Rounding rounding) {
+  const auto overflows = [&](double x) {
+    return !IsFinite(format, Encode(format, x, rounding, Overflow::kInfinity, /*random_bits=*/0));
+  };
+  return overflows(magnitude) || overflows(-magnitude);
 }
 
 absl::Status CheckSafety(const ArrayFile& file, const ConvertOptions& options, ConvertProgress progress) {
@@ -101,10 +108,7 @@ absl::Status CheckSafety(const ArrayFile& file, const ConvertOptions& options, C
         RETURN_IF_ERROR(CheckStop(options));
         const FloatFormat& format = check.formats()[0];
         const Verdict verdict = Judge(check.numbers(), check.of(0), format, options.limits);
-        // The check rounds to nearest even; other roundings may overflow from the largest finite value on.
-        const bool may_overflow = options.rounding != Rounding::kNearestEven &&
-                                  !format_internal::OverflowsTowardZero(options.rounding, false) &&
-                                  check.numbers().max_magnitude > format.largest_finite();
+        const bool may_overflow = MayOverflow(format, check.numbers().max_magnitude, options.rounding);
         if (verdict.safe() && !may_overflow) return absl::OkStatus();
         Unsafe unsafe = {file.arrays()[requests[request].index].name, check.numbers(), check.of(0)};
         if (count++ == 0 || IsWorse(unsafe, worst)) worst = std::move(unsafe);

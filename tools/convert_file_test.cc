@@ -257,6 +257,7 @@ TEST(ConvertFileTest, OverflowsOfOtherTypesAndRoundings) {
   EXPECT_TRUE(converts(Rounding::kTowardZero));
   EXPECT_FALSE(converts(Rounding::kStochastic));
   EXPECT_FALSE(converts(Rounding::kUp));
+  EXPECT_FALSE(converts(Rounding::kDown));
 }
 
 TEST(ConvertFileTest, Errors) {

@@ -16,7 +16,7 @@ ProgressLine::~ProgressLine() {
 }
 
 void ProgressLine::Show(absl::string_view doing, uint64_t done, uint64_t all) {
-  if (!terminal_) return;
+  if (!terminal_ || all == 0) return;
   const Clock::time_point now = Clock::now();
   if (doing != doing_) {
     doing_ = std::string(doing);

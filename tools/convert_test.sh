@@ -43,7 +43,7 @@ raw=(--dtype=float32 "$f/raw")
 
 # There and back, by way of every format of file.
 converts "1 of 1 arrays to float32, 16 bytes in, 16 bytes out: $f/a.npy" "${raw[@]}" --to=float32 --out="$f/a.npy" \
-  --shape=2,2
+  --shape=2x2
 converts "to float32" "$f/a.npy" --to f32 --out "$f/a.safetensors"
 converts "to float64, 16 bytes in, 32 bytes out" "$f/a.safetensors" --to=fp64 --out="$f/wide.safetensors"
 converts "to float32, 32 bytes in, 16 bytes out" "$f/wide.safetensors" --to=float32 --out="$f/back.npy"
@@ -67,6 +67,8 @@ converts "to float8_e5m2" "${raw[@]}" --to=e5m2 --out="$f/q.safetensors" --allow
 ends_with q.safetensors "3c c0 2e 7b"
 converts "to bfloat16" "${raw[@]}" --to=bf16 --out="$f/b.safetensors"
 ends_with b.safetensors "80 3f 00 c0 cd 3d 89 47"
+
+converts "to bfloat16" "$f/a.safetensors" --to=bfloat16 --out="$f/b2.safetensors"
 
 # Stochastic rounding depends on the seed alone.
 head -c 400000 /dev/zero | tr '\0' '\76' >"$f/many"
@@ -128,6 +130,9 @@ refuses 2 "cut.safetensors" "$f/cut.safetensors" "${to[@]}"
 [[ $(cat "$work/status") -eq 2 ]] || fail "exit code $(cat "$work/status") on a full disk"
 grep -qF "cannot write $f/new.safetensors: File too large" "$work/stderr" || fail "full disk: $(cat "$work/stderr")"
 [[ -z $(ls "$f" | grep new) ]] || fail "left something on a full disk: $(ls "$f")"
+
+"$convert" - --to=bf16 --out="$f/in.safetensors" <"$f/a.safetensors" >"$work/stdout" || fail "standard input"
+cmp "$f/in.safetensors" "$f/b2.safetensors" || fail "standard input differs"
 
 "$convert" --help | grep -q -- "--allow_unsafe" || fail "--help"
 

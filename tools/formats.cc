@@ -1,11 +1,21 @@
-// Prints the facts of every floating-point format that Halftone knows, one line each.
+// Prints the facts of every floating-point format that Halftone knows, one line each; with --ops, which
+// precision autocast runs every op in; with --recipes, the precision recipes.
+
 #include "quant/formats.h"
 
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "amp/op_table.h"
+#include "amp/recipe.h"
+#include "nn/cast_policy.h"
+#include "tensor/dtype.h"
+#include "tools/command_line.h"
 
 namespace halftone {
 namespace {
@@ -30,7 +40,24 @@ const char* NanName(const FloatFormat& format) {
   return "none";
 }
 
-void PrintTable() {
+void PrintOps() {
+  constexpr char kRow[] = "%-20s %-16s %s\n";
+  absl::PrintF(kRow, "op", "precision", "because");
+  for (const amp::OpRow& row : amp::OpTable()) {
+    absl::PrintF(kRow, nn::NameOf(row.op), amp::NameOf(row.cast), row.why);
+  }
+}
+
+void PrintRecipes() {
+  constexpr char kRow[] = "%-10s %-15s %-10s %-11s %s\n";
+  absl::PrintF(kRow, "recipe", "also called", "lower", "loss scale", "");
+  for (const amp::Recipe& recipe : amp::Recipes()) {
+    absl::PrintF(kRow, recipe.name, recipe.alias, recipe.lower.has_value() ? NameOf(*recipe.lower) : "none",
+                 recipe.scales_loss ? "dynamic" : "none", recipe.about);
+  }
+}
+
+void PrintFormats() {
   constexpr char kRow[] = "%-15s %4s %8s %8s %4s %9s %15s %18s %9s %6s %10s  %s\n";
   absl::PrintF(kRow, "format", "bits", "exponent", "mantissa", "bias", "largest", "smallest normal",
                "smallest subnormal", "epsilon", "digits", "infinities", "NaN codes");
@@ -47,8 +74,20 @@ void PrintTable() {
 }  // namespace
 }  // namespace halftone
 
-int main() {
-  halftone::PrintTable();
+int main(int argc, char** argv) {
+  const absl::string_view what = argc > 1 ? argv[1] : "";
+  if (argc > 2 || (!what.empty() && what != "--ops" && what != "--recipes")) {
+    return halftone::Fail(
+        "formats", absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", argv[argc - 1],
+                                                           "\"; expected nothing, --ops or --recipes")));
+  }
+  if (what == "--ops") {
+    halftone::PrintOps();
+  } else if (what == "--recipes") {
+    halftone::PrintRecipes();
+  } else {
+    halftone::PrintFormats();
+  }
   // A full disk or a closed pipe shows only when the output is flushed.
   return std::fflush(stdout) == 0 ? 0 : 1;
 }

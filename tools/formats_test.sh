@@ -21,3 +21,9 @@ starts=$(sed -E 's/(NaN codes|as IEEE 754|all ones|negative zero|none)$//' <<<"$
 [[ $starts -eq 1 ]] || fail "columns do not align"
 
 [[ $failures -eq 0 ]] || { echo "$table"; exit 1; }
+
+"$1" --ops | grep -q '^conv2d  *lower precision  *a matrix product' || { echo "no row of conv2d"; exit 1; }
+"$1" --ops | grep -q '^cross_entropy  *float32 ' || { echo "no row of cross_entropy"; exit 1; }
+"$1" --recipes | grep -q '^amp_fp16  *mixed_float16  *float16  *dynamic ' || { echo "no row of amp_fp16"; exit 1; }
+if message=$("$1" --opps 2>&1); then echo "took a flag that is none"; exit 1; fi
+[ "$message" = 'formats: unexpected argument "--opps"; expected nothing, --ops or --recipes' ] || { echo "$message"; exit 1; }

@@ -183,11 +183,12 @@ ExponentRange ChartRange(absl::Span<const ExponentHistogram* const> histograms,
   if (lowest > highest) lowest = highest = 0;  // no numbers but zeros
   ExponentRange range = {lowest, highest};
   for (const FloatFormat& format : formats) {
-    for (const Zone& zone : Zones(format)) {
-      const int edge = static_cast<int>(std::floor(zone.end));
-      range.lowest = std::min(range.lowest, std::max(edge, lowest - kNear));
-      range.highest = std::max(range.highest, std::min(edge + 1, highest + kNear));
-    }
+    const std::array<Zone, 4> zones = Zones(format);
+    // So much that something of the outer zones is seen.
+    const int zero = static_cast<int>(std::floor(zones.front().end)) - 1;
+    const int overflow = static_cast<int>(std::floor(zones.back().begin)) + 1;
+    range.lowest = std::min(range.lowest, std::max(zero, lowest - kNear));
+    range.highest = std::max(range.highest, std::min(overflow, highest + kNear));
   }
   range.lowest = std::max(range.lowest, ExponentHistogram::kLowest);
   range.highest = std::min(range.highest, ExponentHistogram::kHighest);

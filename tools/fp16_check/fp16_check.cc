@@ -31,6 +31,7 @@
 #include "tools/fp16_check/report_html.h"
 #include "tools/fp16_check/report_json.h"
 #include "tools/fp16_check/report_table.h"
+#include "tools/fp16_check/text.h"
 
 namespace halftone {
 namespace {
@@ -38,8 +39,9 @@ namespace {
 constexpr int kSafe = 0, kUnsafe = 1, kNotChecked = 2;
 constexpr char kProgram[] = "fp16_check";
 
+// One line, whatever names the message quotes.
 int NotChecked(const absl::Status& status) {
-  Fail(kProgram, status);
+  Fail(kProgram, absl::Status(status.code(), Printable(status.message())));
   return kNotChecked;
 }
 
@@ -111,7 +113,7 @@ int Run(int argc, char** argv) {
     progress.Finish();
     if (!result.ok()) {
       all_checked = false;
-      Fail(kProgram, result.status());
+      NotChecked(result.status());
       result = FileResult{.error = std::string(result.status().message())};
     }
     result->path = path;

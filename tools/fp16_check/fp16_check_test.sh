@@ -61,7 +61,7 @@ expects 1 "unsafe in float16 (2 of 6 tensors, 1 of them safe with a scale)" "$go
 expects 1 "not converted" "$golden"
 expects 1 "float8_e4m3fn" "$golden" --format=all
 expects 0 "Conclusion: safe in float16." "$golden" --tensor='^layer' --exclude='overflow|nan'
-expects 1 "The worst 1 of 6 tensors." "$golden" --top=1
+expects 1 "Shown are the worst 1 of 6 tensors." "$golden" --top=1
 expects 0 "int64" "$golden" --integers --tensor=ids
 grep -q "not converted" "$work/stdout" && fail "--integers did not check: $(cat "$work/stdout")"
 

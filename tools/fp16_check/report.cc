@@ -4,7 +4,6 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/check.h"
 #include "tools/fp16_check/text.h"
@@ -126,7 +125,7 @@ std::vector<std::string> BrokenLimits(const NumberStats& numbers, const FormatSt
   if (verdict.underflows) {
     const double percent =
         100 * static_cast<double>(stats.underflows) / static_cast<double>(numbers.nonzero());
-    broken.push_back(absl::StrFormat("%.2g%% underflow", percent));
+    broken.push_back(absl::StrCat(NumberText(percent), "% underflow"));
   }
   if (verdict.sqnr) broken.push_back(absl::StrCat("SQNR ", NumberText(stats.sqnr_db()), " dB"));
   return broken;

@@ -40,11 +40,11 @@ void AppendStats(const NumberStats& numbers, const FormatStats& stats, std::vect
 }
 
 std::vector<TextColumn> StatsColumns() {
-  return {{.heading = "|min|", .dispensable = 5},     {.heading = "|max|", .dispensable = 1},
-          {.heading = "NaN", .dispensable = 2},       {.heading = "Inf", .dispensable = 2},
+  return {{.heading = "|min|", .dispensable = 7},     {.heading = "|max|", .dispensable = 2},
+          {.heading = "NaN", .dispensable = 3},       {.heading = "Inf", .dispensable = 3},
           {.heading = "overflow", .dispensable = 1},  {.heading = "underflow", .dispensable = 1},
-          {.heading = "subnormal", .dispensable = 6}, {.heading = "max rel err", .dispensable = 3},
-          {.heading = "SQNR dB", .dispensable = 1}};
+          {.heading = "subnormal", .dispensable = 8}, {.heading = "max rel err", .dispensable = 4},
+          {.heading = "SQNR dB", .dispensable = 2}};
 }
 
 TextRow TensorRow(const TensorResult& tensor, size_t format, size_t columns) {
@@ -71,13 +71,14 @@ std::string FileTable(const Report& report, const FileResult& file, size_t forma
   if (options.top > 0) {
     order = WorstFirst(file, format);
     if (order.size() > options.top) {
-      left_out = absl::StrCat("The worst ", options.top, " of ", Plural(order.size(), "tensor"), ".\n");
+      left_out =
+          absl::StrCat(" Shown are the worst ", options.top, " of ", Plural(order.size(), "tensor"), ".");
       order.resize(options.top);
     }
   }
   std::vector<TextColumn> columns = {{.heading = "tensor", .left = true},
-                                     {.heading = "dtype", .left = true, .dispensable = 4},
-                                     {.heading = "shape", .left = true, .dispensable = 4}};
+                                     {.heading = "dtype", .left = true, .dispensable = 6},
+                                     {.heading = "shape", .left = true, .dispensable = 5}};
   for (TextColumn& column : StatsColumns()) columns.push_back(std::move(column));
   columns.push_back({.heading = "verdict", .left = true});
   std::vector<TextRow> rows;
@@ -85,16 +86,16 @@ std::string FileTable(const Report& report, const FileResult& file, size_t forma
 
   const Totals totals = TotalsOf(file, format);
   TextRow total = {.cells = {"total", "", Plural(totals.numbers.elements, "number")},
-                   .style = StyleOf(totals.worst())};
+                   .style = TextStyle::kBold};
   AppendStats(totals.numbers, totals.stats, total.cells);
-  total.cells.push_back(totals.Text());
+  total.cells.push_back("");
   rows.push_back(std::move(total));
 
   const std::string title =
       absl::StrCat(Printable(file.path), " (", file.kind, ") in ", FormatName(report, format));
   return absl::StrCat(Styled(title, TextStyle::kBold, options.color), "\n",
                       FormatTable(std::move(columns), std::move(rows), options.width, options.color),
-                      left_out, "\n");
+                      Styled(totals.Text(), StyleOf(totals.worst()), options.color), ".", left_out, "\n\n");
 }
 
 TextRow SummaryRow(const std::string& file, const Report& report, size_t format, const Totals& totals) {

@@ -51,6 +51,17 @@ TEST(ReportTest, WorstFirst) {
                                  "underflow", "SQNR", "SQNR again", "scaled", "safe, less accurate", "safe"));
 }
 
+TEST(ReportTest, BrokenLimitsAreToldWithTheirSizes) {
+  const auto text = [](const TensorResult& tensor) { return VerdictText(tensor.numbers, tensor.formats[0]); };
+  EXPECT_EQ(text(Make("", {})), "safe");
+  EXPECT_EQ(text(Make("", {.underflows = 100})), "unsafe: 100% underflow");
+  EXPECT_EQ(text(Make("", {.overflows = 1234567, .squared_errors = 0.1}, 2)),
+            "unsafe: 2 NaN, 1.23e+06 overflow, SQNR 10 dB");
+  TensorResult scaled = Make("", {.overflows = 1});
+  scaled.formats[0].scaled = {{.exponent = -1, .verdict = {.sqnr = true}}, {.exponent = -2}};
+  EXPECT_EQ(text(scaled), "safe with scale 2^-2");
+}
+
 TEST(ReportTest, Totals) {
   const Report report = SampleReport();
   const Totals totals = TotalsOf(report, 0);
@@ -113,7 +124,9 @@ TEST(ReportTableTest, TopShowsTheWorst) {
   const size_t wide = table.find("\nwide "), broken = table.find("\nbroken ");
   EXPECT_LT(wide, broken);
   EXPECT_THAT(table, Not(HasSubstr("\nlarge ")));
-  EXPECT_THAT(table, HasSubstr("The worst 2 of 5 tensors.\n"));
+  EXPECT_THAT(
+      table,
+      HasSubstr("2 safe, 1 with scale, 2 unsafe, 1 not converted. Shown are the worst 2 of 5 tensors.\n"));
 }
 
 TEST(ReportTableTest, HostileNamesDoNotSteerTheTerminal) {

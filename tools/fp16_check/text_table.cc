@@ -1,6 +1,8 @@
 #include "tools/fp16_check/text_table.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -11,7 +13,7 @@ namespace {
 
 constexpr size_t kGap = 2;
 constexpr size_t kMinFirst = 24;
-constexpr size_t kMinLast = 20;
+constexpr size_t kMinLast = 28;
 
 std::vector<size_t> Widths(const std::vector<TextColumn>& columns, const std::vector<TextRow>& rows) {
   std::vector<size_t> widths;
@@ -26,13 +28,6 @@ size_t Total(const std::vector<size_t>& widths) {
   size_t total = kGap * (widths.size() - 1);
   for (const size_t w : widths) total += w;
   return total;
-}
-
-// What a column may take so that all of them fit, and no less than `least`.
-size_t Room(const std::vector<size_t>& widths, size_t column, size_t width, size_t least) {
-  const size_t others = Total(widths) - widths[column];
-  const size_t room = width > others ? width - others : 0;
-  return std::min(widths[column], std::max(room, least));
 }
 
 // The column to leave out next, or columns.size().
@@ -72,20 +67,25 @@ std::string FormatTable(std::vector<TextColumn> columns, std::vector<TextRow> ro
                         bool color) {
   std::vector<size_t> widths = Widths(columns, rows);
   if (width > 0) {
-    widths[0] = Room(widths, 0, width, kMinFirst);
-    while (Total(widths) > width) {
+    std::vector<size_t> least = widths;
+    least.front() = std::min(least.front(), kMinFirst);
+    least.back() = std::min(least.back(), kMinLast);
+    while (Total(least) > width) {
       const size_t c = MostDispensable(columns);
       if (c == columns.size()) break;
       const auto remove = [c](auto& from) { from.erase(from.begin() + static_cast<std::ptrdiff_t>(c)); };
       remove(columns);
       remove(widths);
+      remove(least);
       for (TextRow& row : rows) remove(row.cells);
     }
-    // What was left out may have made room again.
-    const std::vector<size_t> natural = Widths(columns, rows);
-    widths[0] = natural[0];
-    widths[0] = Room(widths, 0, width, kMinFirst);
-    widths.back() = Room(widths, widths.size() - 1, width, kMinLast);
+    size_t spare = width - std::min(width, Total(least));
+    for (const size_t c : {columns.size() - 1, size_t{0}}) {
+      const size_t more = std::min(spare, widths[c] - least[c]);
+      least[c] += more;
+      spare -= more;
+    }
+    widths = std::move(least);
     for (TextRow& row : rows) {
       row.cells.front() = ShortenMiddle(row.cells.front(), widths.front());
       row.cells.back() = ShortenEnd(row.cells.back(), widths.back());

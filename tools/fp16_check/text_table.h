@@ -22,8 +22,9 @@ struct TextRow {
   TextStyle style = TextStyle::kPlain;  // of the last cell; kDim and kBold of the whole row
 };
 
-// `width` is that of the terminal, 0 for none. To fit, the first column is shortened in the middle down to 24
-// columns, then columns are left out, then the last one is cut. `color`: styles by ANSI escapes.
+// At least two columns, the first and the last not dispensable. `width` is that of the terminal, 0 for none.
+// To fit, the first column is shortened in the middle, down to 24 characters, and the last one cut, down to
+// 28; then columns are left out. `color`: styles by ANSI escapes.
 std::string FormatTable(std::vector<TextColumn> columns, std::vector<TextRow> rows, size_t width, bool color);
 
 // The text in that style.

@@ -3,85 +3,171 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 
 namespace halftone {
 namespace {
 
-absl::Status Refuse(const char* field, double value, const char* expected) {
-  return absl::InvalidArgumentError(
-      absl::StrFormat("loss scale: %s is %.9g, expected %s", field, value, expected));
+constexpr int kMaxOptimizers = 1024;
+
+absl::Status OutOfOrder(int optimizer, absl::string_view what) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "gradient scaler: optimizer ", optimizer, ": ", what,
+      "; the order is backward, unscale, clip (if at all), step, and update after all optimizers"));
 }
 
-bool PositiveAndFinite(float x) { return x > 0 && std::isfinite(x); }
+template <typename Spans>
+bool AnyElement(const Spans& spans) {
+  return std::any_of(spans.begin(), spans.end(), [](const auto& span) { return !span.empty(); });
+}
+
+template <typename T>
+bool SameSizes(absl::Span<const absl::Span<const T>> a, absl::Span<const absl::Span<float>> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& x, const auto& y) { return x.size() == y.size(); });
+}
+
+absl::Status SizesDiffer(int optimizer) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("gradient scaler: optimizer ", optimizer,
+                   ": the arrays for the unscaled gradients are not of the gradients' number and sizes"));
+}
 
 }  // namespace
 
-absl::StatusOr<GradScaler> GradScaler::Create(const GradScalerOptions& o) {
-  if (!PositiveAndFinite(o.initial)) return Refuse("initial", o.initial, "a positive finite number");
-  if (!(o.growth_factor > 1 && std::isfinite(o.growth_factor))) {
-    return Refuse("growth_factor", o.growth_factor, "a finite number above 1");
-  }
-  if (!(o.backoff_factor > 0 && o.backoff_factor < 1)) {
-    return Refuse("backoff_factor", o.backoff_factor, "a number between 0 and 1, both excluded");
-  }
-  if (o.growth_interval < 1) return Refuse("growth_interval", o.growth_interval, "at least 1 step");
-  if (!PositiveAndFinite(o.min_scale)) return Refuse("min_scale", o.min_scale, "a positive finite number");
-  if (!PositiveAndFinite(o.max_scale)) return Refuse("max_scale", o.max_scale, "a positive finite number");
-  if (o.min_scale > o.max_scale) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("loss scale: min_scale is %.9g, expected at most max_scale, which is %.9g",
-                        o.min_scale, o.max_scale));
-  }
-  if (o.initial < o.min_scale || o.initial > o.max_scale) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "loss scale: initial is %.9g, expected a value within min_scale %.9g and max_scale %.9g", o.initial,
-        o.min_scale, o.max_scale));
-  }
-  return GradScaler(o);
+absl::StatusOr<GradScaler> GradScaler::Create(const LossScaleOptions& options) {
+  ASSIGN_OR_RETURN(const LossScale loss_scale, LossScale::Create(options));
+  return GradScaler(loss_scale);
 }
 
-GradScaler::GradScaler(const GradScalerOptions& options)
-    : options_(options), state_{.scale = options.enabled ? options.initial : 1} {}
-
-bool GradScaler::Update(bool all_finite) {
-  ++(all_finite ? state_.steps : state_.skipped);
-  if (!options_.enabled) return all_finite;
-
-  const auto multiply = [this](double factor) {
-    const float next = static_cast<float>(state_.scale * factor);
-    if (std::isfinite(next)) state_.scale = std::clamp(next, options_.min_scale, options_.max_scale);
-    state_.growth_tracker = 0;
-  };
-  if (!all_finite) {
-    multiply(options_.backoff_factor);
-  } else if (++state_.growth_tracker == options_.growth_interval) {
-    multiply(options_.growth_factor);
+absl::StatusOr<GradScaler::Progress*> GradScaler::ProgressOf(int optimizer) {
+  if (optimizer < 0 || optimizer >= kMaxOptimizers) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("gradient scaler: optimizer is %d, expected 0 to %d", optimizer, kMaxOptimizers - 1));
   }
-  return all_finite;
+  const size_t i = static_cast<size_t>(optimizer);
+  if (i >= progress_.size()) progress_.resize(i + 1);
+  return &progress_[i];
 }
 
-absl::Status GradScaler::Restore(const GradScalerState& state) {
-  const float low = options_.enabled ? options_.min_scale : 1;
-  const float high = options_.enabled ? options_.max_scale : 1;
-  if (!(state.scale >= low && state.scale <= high)) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "loss scale: the saved scale is %.9g, expected %.9g to %.9g with this run's options%s", state.scale,
-        low, high, options_.enabled ? "" : " (loss scaling is disabled)"));
+absl::Status GradScaler::BeginMicroBatch(int optimizer) {
+  ASSIGN_OR_RETURN(Progress* const progress, ProgressOf(optimizer));
+  if (progress->stage != Stage::kBackward) {
+    return OutOfOrder(optimizer, "a micro-batch begins after unscale and before update");
   }
-  const int limit = options_.enabled ? options_.growth_interval : 1;
-  if (state.growth_tracker < 0 || state.growth_tracker >= limit) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "loss scale: the saved growth_tracker is %d, expected 0 to %d with this run's options",
-        state.growth_tracker, limit - 1));
+  ++progress->micro_batches;
+  return absl::OkStatus();
+}
+
+// unscale(divisor) does the work. any: is there a gradient?
+template <typename UnscaleGrads>
+absl::StatusOr<GradStats> GradScaler::UnscaleWith(int optimizer, bool any, const UnscaleGrads& unscale) {
+  ASSIGN_OR_RETURN(Progress* const progress, ProgressOf(optimizer));
+  if (progress->stage != Stage::kBackward) {
+    return OutOfOrder(optimizer, progress->stage == Stage::kStepped
+                                     ? "unscale after step"
+                                     : "unscale twice without an update between");
   }
-  if (state.steps < 0 || state.skipped < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("loss scale: saved counts are %d steps and %d skipped, expected none below 0",
-                        state.steps, state.skipped));
+  if (!any) return OutOfOrder(optimizer, "no parameter has a gradient: unscale without a backward pass");
+  const int64_t micro_batches = std::max<int64_t>(1, progress->micro_batches);
+  progress->stats = unscale(static_cast<double>(scale()) * static_cast<double>(micro_batches));
+  progress->stage = Stage::kUnscaled;
+  return progress->stats;
+}
+
+absl::StatusOr<GradStats> GradScaler::Unscale(int optimizer, absl::Span<const absl::Span<float>> grads,
+                                              absl::Span<int64_t> zeros) {
+  return UnscaleWith(optimizer, AnyElement(grads),
+                     [&](double divisor) { return UnscaleAndCheck(grads, divisor, zeros); });
+}
+
+absl::StatusOr<GradStats> GradScaler::Unscale(int optimizer, absl::Span<const absl::Span<const half>> grads,
+                                              absl::Span<const absl::Span<float>> unscaled,
+                                              absl::Span<int64_t> zeros) {
+  if (!SameSizes(grads, unscaled)) return SizesDiffer(optimizer);
+  return UnscaleWith(optimizer, AnyElement(grads),
+                     [&](double divisor) { return UnscaleAndCheck(grads, unscaled, divisor, zeros); });
+}
+
+absl::StatusOr<GradStats> GradScaler::Unscale(int optimizer,
+                                              absl::Span<const absl::Span<const bfloat16>> grads,
+                                              absl::Span<const absl::Span<float>> unscaled,
+                                              absl::Span<int64_t> zeros) {
+  if (!SameSizes(grads, unscaled)) return SizesDiffer(optimizer);
+  return UnscaleWith(optimizer, AnyElement(grads),
+                     [&](double divisor) { return UnscaleAndCheck(grads, unscaled, divisor, zeros); });
+}
+
+absl::Status GradScaler::CheckClip(int optimizer, double limit) {
+  if (std::isnan(limit)) {
+    return absl::InvalidArgumentError(absl::StrCat("gradient scaler: optimizer ", optimizer,
+                                                   ": the limit of clipping is nan, expected a number"));
   }
-  state_ = state;
+  ASSIGN_OR_RETURN(Progress* const progress, ProgressOf(optimizer));
+  switch (progress->stage) {
+    case Stage::kBackward:
+      return OutOfOrder(optimizer, "clip before unscale");
+    case Stage::kClipped:
+      return OutOfOrder(optimizer, "clip twice without an update between");
+    case Stage::kStepped:
+      return OutOfOrder(optimizer, "clip after step");
+    case Stage::kUnscaled:
+      break;
+  }
+  progress->stage = Stage::kClipped;
+  return absl::OkStatus();
+}
+
+absl::Status GradScaler::ClipByGlobalNorm(int optimizer, absl::Span<const absl::Span<float>> grads,
+                                          double max_norm) {
+  RETURN_IF_ERROR(CheckClip(optimizer, max_norm));
+  const GradStats& stats = progress_[static_cast<size_t>(optimizer)].stats;
+  if (stats.finite) halftone::ClipByGlobalNorm(grads, max_norm, stats.norm);
+  return absl::OkStatus();
+}
+
+absl::Status GradScaler::ClipByValue(int optimizer, absl::Span<const absl::Span<float>> grads,
+                                     float max_value) {
+  RETURN_IF_ERROR(CheckClip(optimizer, max_value));
+  if (progress_[static_cast<size_t>(optimizer)].stats.finite) halftone::ClipByValue(grads, max_value);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> GradScaler::ShouldStep(int optimizer) {
+  ASSIGN_OR_RETURN(Progress* const progress, ProgressOf(optimizer));
+  if (progress->stage == Stage::kBackward) return OutOfOrder(optimizer, "step before unscale");
+  if (progress->stage == Stage::kStepped) {
+    return OutOfOrder(optimizer, "step twice without an update between");
+  }
+  progress->stage = Stage::kStepped;
+  return progress->stats.finite;
+}
+
+absl::StatusOr<ScaleUpdate> GradScaler::Update() {
+  bool checked = false, all_finite = true;
+  for (size_t i = 0; i < progress_.size(); ++i) {
+    const Progress& p = progress_[i];
+    if (p.stage == Stage::kBackward && p.micro_batches > 0) {
+      return OutOfOrder(static_cast<int>(i),
+                        "update amid the micro-batches of one step, which need one scale");
+    }
+    checked |= p.stage != Stage::kBackward;
+    all_finite &= p.stats.finite;
+  }
+  if (!checked) {
+    return absl::FailedPreconditionError(
+        "gradient scaler: update before any gradients were unscaled and checked; the order is backward, "
+        "unscale, clip (if at all), step, and update after all optimizers");
+  }
+  progress_.clear();
+  return loss_scale_.Update(all_finite);
+}
+
+absl::Status GradScaler::Restore(const LossScaleState& state) {
+  RETURN_IF_ERROR(loss_scale_.Restore(state));
+  progress_.clear();
   return absl::OkStatus();
 }
 

@@ -25,6 +25,8 @@ class SpanBlocks {
   }
 
   size_t count() const { return first_.back(); }
+  // Array i's blocks are those numbered first(i) to first(i + 1) - 1.
+  size_t first(size_t i) const { return first_[i]; }
 
   // Calls body(array, begin, end, number) for every block, from several threads. The blocks are the same for
   // any number of threads. Runs inline where there are few.

@@ -11,6 +11,8 @@
 
 #include "absl/types/span.h"
 #include "base/parallel.h"
+#include "fp16/bfloat16.h"
+#include "fp16/half.h"
 #include "gtest/gtest.h"
 #include "hwy/highway.h"
 #include "scaler/span_blocks.h"
@@ -149,6 +151,90 @@ TEST(UnscaleAndCheckTest, LargestAndSmallestSquaresSurvive) {
   });
 }
 
+template <typename T>
+class Unscale16BitTest : public testing::Test {};
+using Types16 = testing::Types<half, bfloat16>;
+TYPED_TEST_SUITE(Unscale16BitTest, Types16);
+
+TYPED_TEST(Unscale16BitTest, SameBitsAsWideningFirst) {
+  const Arrays values = RandomArrays(kSizes, 100);
+  std::vector<std::vector<TypeParam>> narrow;
+  Arrays expected;
+  std::vector<absl::Span<const TypeParam>> grads;
+  for (const std::vector<float>& a : values) {
+    narrow.emplace_back();
+    for (const float x : a) narrow.back().push_back(TypeParam(x));
+    expected.emplace_back(narrow.back().begin(), narrow.back().end());
+  }
+  for (const auto& a : narrow) grads.push_back(a);
+  const GradStats twin = Twin(expected, 3);
+  OnEveryMachine([&] {
+    Arrays got;
+    for (const size_t n : kSizes) got.emplace_back(n, -1.0f);
+    const GradStats stats = UnscaleAndCheck(grads, Spans(got), 3);
+    EXPECT_TRUE(stats.finite);
+    EXPECT_TRUE(SameBits(stats.norm, twin.norm));
+    EXPECT_EQ(got, expected);
+  });
+}
+
+TYPED_TEST(Unscale16BitTest, FindsEveryCodeThatIsNotFinite) {
+  OnEveryMachine([] {
+    for (const size_t place : {size_t{0}, size_t{7}, size_t{31}, size_t{36}}) {
+      for (uint32_t code = 0; code < 65536; code += 509) {
+        std::vector<TypeParam> grads(37, TypeParam(1.0f));
+        grads[place] = std::bit_cast<TypeParam>(static_cast<uint16_t>(code));
+        std::vector<float> unscaled(37);
+        const absl::Span<const TypeParam> from[] = {grads};
+        const absl::Span<float> to[] = {absl::MakeSpan(unscaled)};
+        ASSERT_EQ(UnscaleAndCheck(from, to, 1024).finite, std::isfinite(static_cast<float>(grads[place])))
+            << code;
+      }
+    }
+  });
+}
+
+TEST(UnscaleAndCheckTest, CountsZerosOfEitherSignInEachArray) {
+  const Arrays original = RandomArrays(kSizes, 1);
+  Arrays marked = original;
+  std::vector<int64_t> expected(kSizes.size());
+  for (size_t a = 0; a < marked.size(); ++a) {
+    for (size_t i = a % 3; i < marked[a].size(); i += 3 + a) {
+      marked[a][i] = i % 2 == 0 ? 0.0f : -0.0f;
+      ++expected[a];
+    }
+  }
+  // A product that underflows is a zero as well.
+  marked[9][1] = FLT_TRUE_MIN;
+  ++expected[9];
+  OnEveryMachine([&] {
+    Arrays got = marked, plain = marked;
+    std::vector<int64_t> zeros(kSizes.size(), -1);
+    const GradStats stats = UnscaleAndCheck(Spans(got), 4, absl::MakeSpan(zeros));
+    EXPECT_EQ(zeros, expected);
+    EXPECT_TRUE(SameBits(stats.norm, UnscaleAndCheck(Spans(plain), 4).norm));
+    EXPECT_EQ(got, plain);
+  });
+}
+
+TEST(ClipByValueTest, LimitsEveryGradient) {
+  OnEveryMachine([] {
+    Arrays arrays = RandomArrays(kSizes, 3);
+    const Arrays original = arrays;
+    ClipByValue(Spans(arrays), 2.5f);
+    for (size_t a = 0; a < arrays.size(); ++a) {
+      for (size_t i = 0; i < arrays[a].size(); ++i) {
+        ASSERT_EQ(arrays[a][i], std::clamp(original[a][i], -2.5f, 2.5f));
+      }
+    }
+    Arrays same = original;
+    ClipByValue(Spans(same), 0);
+    ClipByValue(Spans(same), -1);
+    ClipByValue(Spans(same), std::numeric_limits<float>::infinity());
+    EXPECT_EQ(same, original);
+  });
+}
+
 TEST(ClipByGlobalNormTest, AsTorchDoes) {
   OnEveryMachine([] {
     Arrays arrays = RandomArrays(kSizes, 3);
@@ -193,6 +279,9 @@ TEST(SpanBlocksTest, EveryElementOnceInNumberedBlocks) {
     });
     EXPECT_EQ(seen, std::vector<int>(blocks.count(), 1));
     for (const auto& array : covered) EXPECT_EQ(array, std::vector<char>(array.size(), 1));
+  }
+  for (size_t i = 0; i < kSizes.size(); ++i) {
+    EXPECT_EQ(blocks.first(i + 1) - blocks.first(i), (kSizes[i] + 4095) / 4096) << i;
   }
   SetNumThreads(0);
 }

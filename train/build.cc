@@ -94,18 +94,25 @@ absl::StatusOr<std::unique_ptr<Schedule>> MakeSchedule(const ScheduleConfig& con
 }
 
 absl::StatusOr<GradScaler> MakeScaler(const LossScaleConfig& c, const amp::Recipe& recipe) {
+  constexpr FloorPolicy kFloorPolicies[] = {FloorPolicy::kSkip, FloorPolicy::kError, FloorPolicy::kFallback};
   return GradScaler::Create({.initial = static_cast<float>(c.initial()),
                              .growth_factor = c.growth_factor(),
                              .backoff_factor = c.backoff_factor(),
                              .growth_interval = c.growth_interval(),
                              .min_scale = static_cast<float>(c.min()),
                              .max_scale = static_cast<float>(c.max()),
-                             .enabled = c.has_enabled() ? c.enabled() : recipe.scales_loss});
+                             .hysteresis = c.hysteresis(),
+                             .dynamic = c.dynamic(),
+                             .enabled = c.has_enabled() ? c.enabled() : recipe.scales_loss,
+                             .floor_policy = kFloorPolicies[c.floor()],
+                             .floor_patience = c.floor_patience(),
+                             .fallback_steps = c.fallback_steps()});
 }
 
 absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const ImageDataset& dataset,
                                                      int64_t total_steps, Device& device) {
   ASSIGN_OR_RETURN(const amp::Recipe recipe, amp::FindRecipe(config.precision().recipe()));
+  ASSIGN_OR_RETURN(const amp::Recipe fallback, amp::FindRecipe(config.loss_scale().fallback_recipe()));
   const ModelConfig& m = config.model();
   if (m.num_classes() != 0 && m.num_classes() < dataset.num_classes) {
     return absl::InvalidArgumentError(absl::StrCat("model.num_classes is ", m.num_classes(), "; ", dataset.name, " has ",
@@ -126,7 +133,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
                                    TrainerOptions{.policy = amp::MakePolicy(recipe),
                                                   .label_smoothing = config.loss().label_smoothing(),
                                                   .max_norm = config.optimizer().max_norm(),
-                                                  .seed = config.run().seed()});
+                                                  .seed = config.run().seed(),
+                                                  .fallback_policy = amp::MakePolicy(fallback)});
 }
 
 }  // namespace halftone

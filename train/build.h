@@ -22,7 +22,7 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const OptimizerConfig& 
 absl::StatusOr<std::unique_ptr<Schedule>> MakeSchedule(const ScheduleConfig& config, const OptimizerConfig& optimizer,
                                                        int64_t total_steps);
 
-// Enabled as the config says, or else where the recipe scales the loss.
+// `config` is resolved. Enabled as it says, or else where the recipe scales the loss.
 absl::StatusOr<GradScaler> MakeScaler(const LossScaleConfig& config, const amp::Recipe& recipe);
 
 // All of it, for this data set. Errors name the field and what is valid.

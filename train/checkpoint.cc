@@ -43,11 +43,13 @@ absl::Status MoveIntoPlace(const std::string& from, const std::string& to) {
 }  // namespace
 
 absl::Status SaveCheckpoint(const std::string& folder, Trainer& trainer, CheckpointState state) {
-  const GradScalerState& scaler = trainer.scaler().state();
+  const LossScaleState& scaler = trainer.scaler().loss_scale().state();
   state.set_step(trainer.step());
-  state.set_consecutive_skips(trainer.skips_in_a_row());
   state.set_scale(scaler.scale);
   state.set_growth_tracker(scaler.growth_tracker);
+  state.set_hysteresis_tracker(scaler.hysteresis_tracker);
+  state.set_consecutive_skips(scaler.skipped_in_a_row);
+  state.set_fallback_left(scaler.fallback_left);
   state.set_scaler_steps(scaler.steps);
   state.set_scaler_skipped(scaler.skipped);
   const OptimizerState optimizer = trainer.optimizer().State();
@@ -109,9 +111,12 @@ absl::Status LoadCheckpoint(const std::string& folder, const CheckpointState& st
   RETURN_IF_ERROR(trainer.optimizer().Restore(trainer.Params(), optimizer));
   RETURN_IF_ERROR(trainer.scaler().Restore({.scale = state.scale(),
                                             .growth_tracker = state.growth_tracker(),
+                                            .hysteresis_tracker = state.hysteresis_tracker(),
+                                            .skipped_in_a_row = state.consecutive_skips(),
+                                            .fallback_left = state.fallback_left(),
                                             .steps = state.scaler_steps(),
                                             .skipped = state.scaler_skipped()}));
-  trainer.SetProgress(state.step(), state.consecutive_skips());
+  trainer.set_step(state.step());
   return absl::OkStatus();
 }
 

@@ -13,6 +13,7 @@
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/message_differencer.h"
+#include "scaler/loss_scale.h"
 
 namespace halftone {
 namespace {
@@ -121,6 +122,18 @@ absl::Status CheckLearningRate(const OptimizerConfig& o) {
   return absl::InvalidArgumentError("the config names no optimizer; expected optimizer { sgd { ... } }, adam or adamw");
 }
 
+// What the preset says, where the config says nothing.
+absl::Status FillPreset(LossScaleConfig& config) {
+  ASSIGN_OR_RETURN(const LossScaleOptions preset, FindLossScalePreset(config.preset()));
+  if (!config.has_initial()) config.set_initial(preset.initial);
+  if (!config.has_growth_factor()) config.set_growth_factor(preset.growth_factor);
+  if (!config.has_backoff_factor()) config.set_backoff_factor(preset.backoff_factor);
+  if (!config.has_growth_interval()) config.set_growth_interval(preset.growth_interval);
+  if (!config.has_min()) config.set_min(preset.min_scale);
+  if (!config.has_max()) config.set_max(preset.max_scale);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status MergeText(absl::string_view text, absl::string_view source, Message& message) {
@@ -146,6 +159,7 @@ absl::StatusOr<TrainConfig> LoadTrainConfig(const std::string& path, const std::
 
 absl::Status ResolveTrainConfig(TrainConfig& config) {
   FillDefaults(config);
+  RETURN_IF_ERROR(FillPreset(*config.mutable_loss_scale()));
   const DataConfig& data = config.data();
   RETURN_IF_ERROR(InRange<int64_t>("data.batch_size", data.batch_size(), 1, 65536));
   RETURN_IF_ERROR(InRange<int64_t>("data.limit", data.limit(), 0, std::numeric_limits<int64_t>::max()));

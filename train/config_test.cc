@@ -69,12 +69,27 @@ TEST(ConfigTest, ResolvingFillsInEveryDefaultButNoChoice) {
   EXPECT_EQ(config.precision().recipe(), "fp32");
   EXPECT_TRUE(config.optimizer().sgd().has_nesterov());
   EXPECT_FALSE(config.loss_scale().has_enabled());  // the recipe's to say
+  EXPECT_EQ(config.loss_scale().initial(), 65536);  // the preset's
   EXPECT_FALSE(config.schedule().has_one_cycle());
   // What is written is read back as the same.
   TrainConfig again = Load(PrintConfig(config)).value();
   EXPECT_EQ(FirstDifference(config, again), "");
   again.mutable_model()->set_width(32);
   EXPECT_EQ(FirstDifference(config, again), "modified: model.width: 8 -> 32");
+}
+
+TEST(ConfigTest, TheLossScaleFollowsItsPresetButForWhatTheConfigSays) {
+  TrainConfig config = Load(kGood, {"loss_scale { preset: \"conservative\" initial: 1024 }"}).value();
+  ASSERT_TRUE(ResolveTrainConfig(config).ok());
+  EXPECT_EQ(config.loss_scale().initial(), 1024);
+  EXPECT_EQ(config.loss_scale().growth_factor(), 1.5);
+  EXPECT_EQ(config.loss_scale().backoff_factor(), 0.5);
+  EXPECT_EQ(config.loss_scale().growth_interval(), 5000);
+  EXPECT_EQ(config.loss_scale().min(), 1);
+  EXPECT_EQ(config.loss_scale().max(), 262144);
+  config.mutable_loss_scale()->set_preset("bold");
+  EXPECT_EQ(ResolveTrainConfig(config).message(),
+            "unknown loss scale preset \"bold\"; valid: default, conservative, aggressive, classic");
 }
 
 TEST(ConfigTest, RefusesValuesThatNoRunCanHave) {

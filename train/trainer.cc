@@ -7,12 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "nn/functional.h"
-#include "scaler/unscale.h"
 #include "tensor/ops/cross_entropy/cross_entropy.h"
 #include "tensor/ops/elementwise/elementwise.h"
 
 namespace halftone {
 namespace {
+
+constexpr int kOptimizer = 0;  // the only one
 
 nn::Module& Initialized(nn::Module& model, Device& device, const Rng& rng) {
   nn::Initialize(model, device, rng);
@@ -34,7 +35,7 @@ Trainer::Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_
 
 absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
   nn::Graph graph(
-      {.device = &device_, .policy = &options_.policy, .rng = rng_.AtStep(step_), .training = true});
+      {.device = &device_, .policy = &Policy(), .rng = rng_.AtStep(step_), .training = true});
   const nn::Variable logits = model_->Forward(graph.Input(batch.images));
   const nn::Variable loss = nn::CrossEntropy(logits, batch.labels, options_.label_smoothing);
   graph.Backward(loss, /*seed=*/scaler_.scale());
@@ -43,15 +44,16 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
                        .correct = ops::CountCorrect(logits.value(), batch.labels),
                        .scale = scaler_.scale()};
   const std::vector<absl::Span<float>> gradients = Gradients();
-  const GradStats grads = UnscaleAndCheck(gradients, scaler_.scale());
+  ASSIGN_OR_RETURN(const GradStats grads, scaler_.Unscale(kOptimizer, gradients));
   result.grad_norm = grads.norm;
-  result.skipped = !scaler_.Update(grads.finite);
-  if (!result.skipped) {
-    ClipByGlobalNorm(gradients, options_.max_norm, grads.norm);
+  RETURN_IF_ERROR(scaler_.ClipByGlobalNorm(kOptimizer, gradients, options_.max_norm));
+  ASSIGN_OR_RETURN(const bool finite, scaler_.ShouldStep(kOptimizer));
+  if (finite) {
     optimizer_->Step(Params(), schedule_->At(step_));
     MarkWeightsUpdated();
   }
-  skips_in_a_row_ = result.skipped ? skips_in_a_row_ + 1 : 0;
+  ASSIGN_OR_RETURN(result.update, scaler_.Update());
+  result.skipped = !finite;
   const absl::Status health = CheckHealth(result, batch);
   for (nn::Parameter* p : params_) p->ClearGradient();
   RETURN_IF_ERROR(health);
@@ -81,23 +83,23 @@ void Trainer::MarkWeightsUpdated() {
   for (nn::Parameter* p : params_) p->MarkUpdated();
 }
 
-void Trainer::SetProgress(int64_t step, int64_t skips_in_a_row) {
-  step_ = step;
-  skips_in_a_row_ = skips_in_a_row;
+const nn::CastPolicy& Trainer::Policy() const {
+  return scaler_.loss_scale().in_fallback() ? options_.fallback_policy : options_.policy;
 }
 
 absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) {
   if (!result.skipped && std::isfinite(result.loss)) return absl::OkStatus();
-  if (!scaler_.options().enabled) {
+  const LossScale& loss_scale = scaler_.loss_scale();
+  if (!loss_scale.options().enabled) {
     // No smaller scale will mend it.
     const std::string what = std::isfinite(result.loss) ? "gradients became non-finite" : absl::StrCat("the loss became ", result.loss);
     return absl::AbortedError(absl::StrCat(what, " in step ", step_ + 1, ": ", FirstNonFinite(batch),
                                            "; lower the learning rate, or check the data"));
   }
-  if (scaler_.scale() <= scaler_.options().min_scale && skips_in_a_row_ >= options_.max_skips_in_a_row) {
-    return absl::AbortedError(absl::StrCat(skips_in_a_row_, " steps in a row, to step ", step_ + 1,
+  if (result.update.action == FloorAction::kRaise) {
+    return absl::AbortedError(absl::StrCat(loss_scale.state().skipped_in_a_row, " steps in a row, to step ", step_ + 1,
                                            ", gave gradients that are not finite, with the loss scale down to ",
-                                           scaler_.scale(), ": ", FirstNonFinite(batch),
+                                           loss_scale.scale(), ": ", FirstNonFinite(batch),
                                            "; lower the learning rate, or train in amp_bf16 or fp32"));
   }
   return absl::OkStatus();
@@ -111,7 +113,7 @@ std::string Trainer::FirstNonFinite(const Batch& batch) {
   if (!ops::AllFinite(batch.images)) return "first in the input";
   std::string where;
   nn::Graph graph({.device = &device_,
-                   .policy = &options_.policy,
+                   .policy = &Policy(),
                    .rng = rng_.AtStep(step_),
                    .training = true,
                    .gradients = false,
@@ -134,7 +136,7 @@ Evaluation Trainer::Evaluate(DataLoader& loader) {
   int64_t correct = 0, images = 0;
   for (int64_t b = loader.batches_per_epoch(); b > 0; --b) {
     const Batch batch = loader.Next();
-    nn::Graph graph({.device = &device_, .policy = &options_.policy, .gradients = false});
+    nn::Graph graph({.device = &device_, .policy = &Policy(), .gradients = false});
     const nn::Variable logits = model_->Forward(graph.Input(batch.images));
     const int64_t n = batch.labels.elements();
     loss_sum += nn::CrossEntropy(logits, batch.labels).Item() * static_cast<double>(n);

@@ -24,8 +24,7 @@ struct TrainerOptions {
   double label_smoothing = 0;  // 0 to 1
   double max_norm = 0;         // gradients are clipped to this global norm; 0: no clipping
   uint64_t seed = 1;           // of the initial weights and of dropout
-  // With the loss scale at its minimum, so many skipped steps in a row are an error. Without loss scaling, one is.
-  int64_t max_skips_in_a_row = 20;
+  nn::CastPolicy fallback_policy;  // in its place while the loss scale is in a fallback
 };
 
 struct StepResult {
@@ -34,6 +33,7 @@ struct StepResult {
   double grad_norm = 0;  // global, unscaled, before clipping
   double scale = 1;      // the loss scale of this step
   bool skipped = false;  // gradients were not finite: weights and optimiser state are as before
+  ScaleUpdate update;    // what that did to the loss scale
 };
 
 struct Evaluation {
@@ -47,8 +47,8 @@ class Trainer {
   Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_ptr<Optimizer> optimizer,
           std::unique_ptr<Schedule> schedule, const GradScaler& scaler, const TrainerOptions& options);
 
-  // One step on one batch. Errors: the loss or a gradient is not finite without loss scaling to blame, or steps are skipped
-  // without end; the message says where it happened. The weights are those before the step then.
+  // One step on one batch. Errors: the loss or a gradient is not finite without loss scaling to blame, or the loss scale's
+  // floor policy makes one of it; the message says where it happened. The weights are those before the step then.
   absl::StatusOr<StepResult> Step(const Batch& batch);
 
   // One pass over the loader's split, with running statistics and without dropout.
@@ -63,11 +63,10 @@ class Trainer {
 
   double LearningRateOf(int64_t step) const { return schedule_->At(step).learning_rate; }
   int64_t step() const { return step_; }  // steps done, skipped ones included
-  int64_t skips_in_a_row() const { return skips_in_a_row_; }
-  // For resuming.
-  void SetProgress(int64_t step, int64_t skips_in_a_row);
+  void set_step(int64_t step) { step_ = step; }     // for resuming
 
  private:
+  const nn::CastPolicy& Policy() const;
   std::vector<absl::Span<float>> Gradients();
   void MarkWeightsUpdated();
   absl::Status CheckHealth(const StepResult& result, const Batch& batch);
@@ -82,7 +81,6 @@ class Trainer {
   const TrainerOptions options_;
   const Rng rng_;
   int64_t step_ = 0;
-  int64_t skips_in_a_row_ = 0;
 };
 
 }  // namespace halftone

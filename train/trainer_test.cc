@@ -38,7 +38,7 @@ Batch ClassBatch(Device& device, int64_t size, uint64_t seed) {
 }
 
 std::unique_ptr<Trainer> MakeTrainer(Device& device, std::unique_ptr<nn::Module> model, const std::string& recipe_name,
-                                     GradScalerOptions scaling = {}, double rate = 0.05) {
+                                     LossScaleOptions scaling = {}, double rate = 0.05) {
   const amp::Recipe recipe = amp::FindRecipe(recipe_name).value();
   scaling.enabled = scaling.enabled && recipe.scales_loss;
   return std::make_unique<Trainer>(device, std::move(model), MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
@@ -141,7 +141,7 @@ class HotClassifier : public nn::Module {
   nn::Variable Forward(const nn::Variable& x) override {
     constexpr double kCoolness = 0x1p-20;
     const nn::Variable y = fc_(nn::Flatten(x));
-    return y.graph().Record(ops::Scale(y.value(), kCoolness), {y}, [](nn::BackwardContext& c) {
+    return y.graph().Record("scale", ops::Scale(y.value(), kCoolness), {y}, [](nn::BackwardContext& c) {
       c.Give(0, ops::Scale(c.dy(), kCoolness));
     });
   }
@@ -189,7 +189,7 @@ TEST(TrainerTest, WithoutLossScalingWhatIsNotFiniteStopsAndSaysWhere) {
 
 TEST(TrainerTest, EndlessSkippingStopsAtTheFloorOfTheScale) {
   Device device;
-  auto trainer = MakeTrainer(device, SmallCnn(), "amp_fp16");
+  auto trainer = MakeTrainer(device, SmallCnn(), "amp_fp16", {.floor_policy = FloorPolicy::kError});
   Batch bad = ClassBatch(device, 4, 2);
   bad.images.span<float>()[7] = std::numeric_limits<float>::infinity();
   absl::Status status;
@@ -197,6 +197,26 @@ TEST(TrainerTest, EndlessSkippingStopsAtTheFloorOfTheScale) {
   while (status.ok() && steps < 100) status = trainer->Step(bad).status(), ++steps;
   EXPECT_EQ(steps, 20);  // 16 halvings to a scale of 1, and then some
   EXPECT_NE(status.message().find("20 steps in a row, to step 20"), std::string::npos) << status;
+}
+
+TEST(TrainerTest, AtTheFloorItMayTrainInTheFallbackPrecisionForAWhile) {
+  Device device;
+  auto trainer = MakeTrainer(device, SmallCnn(), "amp_fp16",
+                             {.initial = 1, .floor_policy = FloorPolicy::kFallback, .floor_patience = 1, .fallback_steps = 1});
+  auto fp32 = MakeTrainer(device, SmallCnn(), "fp32"), fp16 = MakeTrainer(device, SmallCnn(), "amp_fp16");
+  const Batch good = ClassBatch(device, 16, 1);
+  Batch bad = good;
+  bad.images = good.images.Clone();
+  bad.images.span<float>()[7] = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(trainer->Step(bad)->update.action, FloorAction::kEnterFallback);
+  EXPECT_TRUE(trainer->scaler().loss_scale().in_fallback());
+
+  const StepResult fallback = trainer->Step(good).value();
+  EXPECT_EQ(fallback.update.action, FloorAction::kLeaveFallback);
+  const double loss = fp32->Step(good)->loss;
+  EXPECT_EQ(fallback.loss, loss);
+  EXPECT_NE(fp16->Step(good)->loss, loss);
+  EXPECT_NE(trainer->Step(good)->loss, fp32->Step(good)->loss);
 }
 
 TEST(TrainerTest, ClippingBoundsTheStep) {

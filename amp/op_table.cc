@@ -10,6 +10,7 @@ constexpr OpRow kOps[] = {
     {Op::kConv2d, CastClass::kLower, "a matrix product with float32 sums"},
     {Op::kLinear, CastClass::kLower, "a matrix product with float32 sums"},
     {Op::kBatchNorm, CastClass::kAsIs, "statistics, scale and shift are float32 inside"},
+    {Op::kLayerNorm, CastClass::kAsIs, "statistics, scale and shift are float32 inside"},
     {Op::kActivation, CastClass::kAsIs, "element by element, one rounding"},
     {Op::kMaxPool, CastClass::kAsIs, "chooses, does not compute"},
     {Op::kAvgPool, CastClass::kAsIs, "float32 sums inside, one rounding"},

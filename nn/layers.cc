@@ -7,6 +7,7 @@
 #include "tensor/ops/batch_norm/batch_norm.h"
 #include "tensor/ops/conv2d/conv2d.h"
 #include "tensor/ops/elementwise/elementwise.h"
+#include "tensor/ops/layer_norm/layer_norm.h"
 #include "tensor/ops/linear/linear.h"
 
 namespace halftone::nn {
@@ -140,6 +141,30 @@ Variable BatchNorm2d::Normalize(const Variable& input, bool relu) {
                        inv_std = std::move(result.inv_std), options](BackwardContext& c) {
                         ops::BatchNormGradients d =
                             ops::BatchNormBackward(xv, g, b, mean, inv_std, c.dy(), options);
+                        c.Give(0, std::move(d.dx));
+                        c.Give(1, std::move(d.dgamma));
+                        c.Give(2, std::move(d.dbeta));
+                      });
+}
+
+LayerNorm::LayerNorm(const LayerNormOptions& o)
+    : eps_(o.eps), weight_({o.features}, Init::Constant(1)), bias_({o.features}, Init::Constant(0)) {}
+
+void LayerNorm::Visit(Visitor& v) {
+  v("weight", weight_);
+  v("bias", bias_);
+}
+
+Variable LayerNorm::Forward(const Variable& input) {
+  Graph& graph = input.graph();
+  const Variable x = graph.Cast(input, graph.Resolve(Op::kLayerNorm, input.dtype()));
+  const Variable gamma = graph.Use(weight_, weight_.full_precision());
+  const Variable beta = graph.Use(bias_, bias_.full_precision());
+  ops::LayerNormResult result = ops::LayerNormForward(x.value(), gamma.value(), beta.value(), {.eps = eps_});
+  return graph.Record(Op::kLayerNorm, std::move(result.y), {x, gamma, beta},
+                      [xv = x.value(), g = gamma.value(), mean = std::move(result.mean),
+                       inv_std = std::move(result.inv_std)](BackwardContext& c) {
+                        ops::LayerNormGradients d = ops::LayerNormBackward(xv, g, mean, inv_std, c.dy());
                         c.Give(0, std::move(d.dx));
                         c.Give(1, std::move(d.dgamma));
                         c.Give(2, std::move(d.dbeta));

@@ -78,6 +78,24 @@ class BatchNorm2d : public Module {
   Buffer running_mean_, running_var_, num_batches_tracked_;
 };
 
+struct LayerNormOptions {
+  int64_t features = 0;  // of the last dimension
+  double eps = 1e-5;
+};
+
+// Ba, Kiros and Hinton 2016. Over the last dimension, each row by itself. weight and bias [features], started
+// as 1 and 0, and the statistics are float32 whatever the input's dtype.
+class LayerNorm : public Module {
+ public:
+  explicit LayerNorm(const LayerNormOptions& options);
+  Variable Forward(const Variable& x) override;
+  void Visit(Visitor& v) override;
+
+ private:
+  double eps_;
+  Parameter weight_, bias_;
+};
+
 // Zeroes elements with probability p in training; see nn::Dropout.
 class DropoutLayer : public Module {
  public:

@@ -63,6 +63,7 @@ std::vector<Case> Cases() {
       {"linear", {3, 7}, Maker<Linear>(LinearOptions{.in = 7, .out = 4})},
       {"linear_no_bias", {2, 2, 5}, Maker<Linear>(LinearOptions{.in = 5, .out = 3, .bias = false})},
       {"batch_norm", {3, 2, 2, 5}, Maker<BatchNorm2d>(BatchNorm2dOptions{.channels = 5})},
+      {"layer_norm", {3, 2, 5}, Maker<LayerNorm>(LayerNormOptions{.features = 5, .eps = 1e-3})},
       {"dropout", {4, 9}, Maker<DropoutLayer>(0.4)},
       {"everything", {3, 9, 9, 3}, [] { return std::make_unique<Everything>(); }},
   };

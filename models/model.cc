@@ -3,6 +3,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+#include "models/bignet.h"
 #include "models/cnn.h"
 #include "models/mlp.h"
 
@@ -20,6 +22,8 @@ std::unique_ptr<nn::Module> Make(const ModelConfig& config) {
 constexpr ModelRow kModels[] = {
     {"mlp", "784-512-10; width is the hidden layer's", 512, {.channels = 1, .height = 28, .width = 28}, Make<Mlp>},
     {"cnn", "four convolutions; width is the first one's channels", 64, {}, Make<Cnn>},
+    {"bignet", "18 square linear layers in residual blocks; width is theirs and that of input and output", 1024,
+     {.channels = 1, .height = 32, .width = 32}, Make<BigNet>, /*keeps_width=*/true},
 };
 
 template <typename Rows>
@@ -30,6 +34,27 @@ absl::Status Unknown(absl::string_view what, absl::string_view name, const Rows&
 }
 
 std::string Words(const ImageShape& s) { return absl::StrCat(s.channels, " x ", s.height, " x ", s.width); }
+
+// Whether the images and classes are such as the model takes.
+absl::Status CheckData(const ModelRow& row, int64_t width, const ModelOptions& options) {
+  if (!row.keeps_width) {
+    if (options.image == row.image) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("model ", row.name, " takes images of ", Words(row.image),
+                                                   ", and these are ", Words(options.image),
+                                                   "; choose another model or data set"));
+  }
+  const int64_t numbers = int64_t{options.image.channels} * options.image.height * options.image.width;
+  if (numbers != width) {
+    return absl::InvalidArgumentError(absl::StrCat("model ", row.name, " of width ", width, " takes images of as many ",
+                                                   "numbers, and these have ", numbers, "; set the width to that"));
+  }
+  if (options.num_classes > width) {
+    return absl::InvalidArgumentError(absl::StrCat("model ", row.name, " gives as many logits as its width, ", width,
+                                                   ", and there are ", options.num_classes,
+                                                   " classes; choose another model"));
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -51,14 +76,9 @@ absl::StatusOr<std::unique_ptr<nn::Module>> MakeModel(const ModelOptions& option
     return absl::InvalidArgumentError(
         absl::StrCat("model num_classes is ", options.num_classes, "; expected 1 to ", kMaxClasses));
   }
-  if (!(options.image == row->image)) {
-    return absl::InvalidArgumentError(absl::StrCat("model ", row->name, " takes images of ", Words(row->image),
-                                                   ", and these are ", Words(options.image),
-                                                   "; choose another model or data set"));
-  }
-  return row->make({.activation = activation,
-                    .width = options.width == 0 ? row->width : options.width,
-                    .num_classes = options.num_classes});
+  const int64_t width = options.width == 0 ? row->width : options.width;
+  RETURN_IF_ERROR(CheckData(*row, width, options));
+  return row->make({.activation = activation, .width = width, .num_classes = options.num_classes});
 }
 
 }  // namespace halftone::models

@@ -44,11 +44,15 @@ struct ModelRow {
   int64_t width;            // the published one
   ImageShape image;
   std::unique_ptr<nn::Module> (*make)(const ModelConfig& config);
+  // Has no classifier: gives as many logits as its width, of which the classes are the first, and takes any image of as
+  // many numbers. `image` is one for the published width.
+  bool keeps_width = false;
 };
 
 absl::Span<const ModelRow> Models();
 
-// A model without weights yet (nn::Initialize gives them); takes images [N, H, W, C], gives logits [N, num_classes].
+// A model without weights yet (nn::Initialize gives them); takes images [N, H, W, C], gives logits [N, num_classes], or
+// [N, width] where the row keeps_width.
 // Unknown names are errors that list the valid ones; so are a width or a number of classes below 1 or beyond reason.
 absl::StatusOr<std::unique_ptr<nn::Module>> MakeModel(const ModelOptions& options);
 

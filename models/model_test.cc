@@ -23,6 +23,7 @@ TEST_P(ModelTableTest, HasThePublishedNumberOfParameters) {
   const std::map<std::string, std::pair<int64_t, int64_t>> published = {
       {"mlp", {407050, 453220}},
       {"cnn", {1557066, 1603236}},
+      {"bignet", {18903040, 18903040}},
   };
   const std::string name(GetParam().name);
   ASSERT_TRUE(published.contains(name));
@@ -35,15 +36,18 @@ TEST_P(ModelTableTest, HasThePublishedNumberOfParameters) {
 
 TEST_P(ModelTableTest, GivesLogitsForAnyBatchAndNumberOfClasses) {
   Device device;
-  const ImageShape& image = GetParam().image;
+  constexpr int kWidth = 12;
+  const bool keeps_width = GetParam().keeps_width;
+  const ImageShape image = keeps_width ? ImageShape{.channels = 3, .height = 2, .width = 2} : GetParam().image;
   for (const auto& [batch, classes] : {std::pair(1, 3), std::pair(5, 10)}) {
     const auto model = MakeModel(
-        {.name = std::string(GetParam().name), .width = 8, .num_classes = classes, .image = image});
-    ASSERT_TRUE(model.ok());
+        {.name = std::string(GetParam().name), .width = kWidth, .num_classes = classes, .image = image});
+    ASSERT_TRUE(model.ok()) << model.status();
     nn::Initialize(**model, device, Rng(1));
     nn::Graph graph({.device = &device, .gradients = false});
     const Tensor x = Tensor::Zeros(device, DType::kF32, {batch, image.height, image.width, image.channels});
-    EXPECT_TRUE((*model)->Forward(graph.Input(x)).shape() == Shape({batch, classes}));
+    const int logits = keeps_width ? kWidth : classes;
+    EXPECT_TRUE((*model)->Forward(graph.Input(x)).shape() == Shape({batch, logits}));
   }
 }
 
@@ -52,13 +56,17 @@ INSTANTIATE_TEST_SUITE_P(Models, ModelTableTest, ::testing::ValuesIn(Models().be
 
 TEST(MakeModelTest, RefusesWithOneLineThatListsWhatIsValid) {
   const auto message = [](const ModelOptions& options) { return std::string(MakeModel(options).status().message()); };
-  EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn");
+  EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn, bignet");
   EXPECT_NE(message({.name = "cnn", .activation = "rleu"}).find("unknown activation \"rleu\"; valid: relu"),
             std::string::npos);
   EXPECT_EQ(message({.name = "cnn", .width = -1}), "model width is -1; expected 1 to 65536, or 0 for 64");
   EXPECT_EQ(message({.name = "cnn", .num_classes = 0}), "model num_classes is 0; expected 1 to 1048576");
   EXPECT_EQ(message({.name = "mlp"}),
             "model mlp takes images of 1 x 28 x 28, and these are 3 x 32 x 32; choose another model or data set");
+  EXPECT_EQ(message({.name = "bignet"}),
+            "model bignet of width 1024 takes images of as many numbers, and these have 3072; set the width to that");
+  EXPECT_EQ(message({.name = "bignet", .width = 8, .num_classes = 10, .image = {.channels = 8, .height = 1, .width = 1}}),
+            "model bignet gives as many logits as its width, 8, and there are 10 classes; choose another model");
 }
 
 }  // namespace

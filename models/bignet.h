@@ -1,0 +1,70 @@
+// Six residual blocks of three linear layers each, with a layer norm between blocks: [N, width] -> [N, width].
+//
+// Almost nothing but weights, 18.9 million of them at the published width of 1024: what memory and matrix products
+// cost in each precision shows as it is.
+#ifndef HALFTONE_MODELS_BIGNET_H_
+#define HALFTONE_MODELS_BIGNET_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "models/model.h"
+#include "nn/functional.h"
+#include "nn/layers.h"
+
+namespace halftone::models {
+
+// x + linear(act(linear(act(linear(x))))).
+class BigBlock : public nn::Module {
+ public:
+  explicit BigBlock(const ModelConfig& c)
+      : act_(*c.activation),
+        linear0_({.in = c.width, .out = c.width}),
+        linear2_({.in = c.width, .out = c.width}),
+        linear4_({.in = c.width, .out = c.width}) {}
+
+  nn::Variable Forward(const nn::Variable& x) override {
+    return x + linear4_(nn::Activate(act_, linear2_(nn::Activate(act_, linear0_(x)))));
+  }
+
+  void Visit(nn::Visitor& v) override {
+    v("model.0", linear0_);
+    v("model.2", linear2_);
+    v("model.4", linear4_);
+  }
+
+ private:
+  const ops::Activation& act_;
+  nn::Linear linear0_, linear2_, linear4_;
+};
+
+class BigNet : public nn::Module {
+ public:
+  explicit BigNet(const ModelConfig& c) {
+    for (int i = 0; i < kBlocks; ++i) {
+      if (i > 0) layers_.push_back(std::make_unique<nn::LayerNorm>(nn::LayerNormOptions{.features = c.width}));
+      layers_.push_back(std::make_unique<BigBlock>(c));
+    }
+  }
+
+  // Rows of numbers, or images, whose numbers are taken as they lie.
+  nn::Variable Forward(const nn::Variable& input) override {
+    nn::Variable x = nn::Flatten(input);
+    for (const auto& layer : layers_) x = (*layer)(x);
+    return x;
+  }
+
+  void Visit(nn::Visitor& v) override {
+    for (size_t i = 0; i < layers_.size(); ++i) v(absl::StrCat("model.", i), *layers_[i]);
+  }
+
+ private:
+  static constexpr int kBlocks = 6;
+
+  std::vector<std::unique_ptr<nn::Module>> layers_;  // blocks, and the norms between them
+};
+
+}  // namespace halftone::models
+
+#endif  // HALFTONE_MODELS_BIGNET_H_

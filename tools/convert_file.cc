@@ -96,7 +96,7 @@ absl::Status CheckSafety(const ArrayFile& file, const ConvertOptions& options, C
   for (size_t i = 0; i < file.arrays().size(); ++i) {
     const FileArray& array = file.arrays()[i];
     if (!ConverterOf(array, options).rounds()) continue;
-    requests.push_back({i, {*FormatOf(options.to)}});
+    requests.push_back({i, {*FormatOf(options.to)}, {}});
     all += array.bytes;
   }
   size_t count = 0;
@@ -142,7 +142,7 @@ class Converter {
       return ConvertInOneGo(index);
     }
     for (uint64_t begin = 0; begin < array.bytes; begin += kPieceBytes) {
-      pieces_.push_back({index, begin, std::min(array.bytes, begin + kPieceBytes)});
+      pieces_.push_back({index, begin, std::min(array.bytes, begin + kPieceBytes), {}});
       if (pieces_.size() == kPiecesAtOnce) RETURN_IF_ERROR(Flush());
     }
     return absl::OkStatus();

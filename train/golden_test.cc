@@ -40,6 +40,7 @@ std::ostream& operator<<(std::ostream& out, const GoldenModel& m) { return out <
 constexpr GoldenModel kGolden[] = {
     {"cnn", "cnn", 8, {}},
     {"mlp", "mlp", 512, {.channels = 1, .height = 28, .width = 28}},
+    {"bignet", "bignet", 64, {.channels = 64, .height = 1, .width = 1}},
 };
 
 // Where a golden folder is: in the repository, or in the shared folder; empty if neither has it.
@@ -52,9 +53,10 @@ std::string Folder(const std::string& name) {
 
 json Json(const std::string& path) { return json::parse(ReadFile(path).value()); }
 
-// [N, C, H, W] -> [N, H, W, C].
+// [N, C, H, W] -> [N, H, W, C]; rows of numbers stay as they are.
 Tensor ToNhwc(const Tensor& t, Device& device) {
   const Shape& s = t.shape();
+  if (s.rank() == 2) return t;
   Tensor out = Tensor::Empty(device, DType::kF32, {s[0], s[2], s[3], s[1]});
   const float* in = t.data<float>();
   for (int64_t n = 0; n < s[0]; ++n)
@@ -183,6 +185,24 @@ TEST_P(GoldenTest, TrainingModeLossGradientsAndBuffers) {
   });
 }
 
+// Batch `step` of a trajectory's inputs: pixels [10, 16, C, H, W] of 8 bits, to be normalised, or rows [10, 16, n].
+Tensor TrajectoryBatch(const Tensor& inputs, int64_t step, const json& trajectory, Device& device) {
+  const Shape& s = inputs.shape();
+  if (inputs.dtype() == DType::kF32) {
+    const int64_t n = s[1] * s[2];
+    return Tensor::From<float>(device, {s[1], s[2]}, inputs.span<float>().subspan(step * n, n));
+  }
+  const json &mean = trajectory["normalisation"]["mean"], &stddev = trajectory["normalisation"]["std"];
+  Tensor images = Tensor::Empty(device, DType::kF32, {s[1], s[2], s[3], s[4]});
+  const int64_t n = images.elements(), plane = s[3] * s[4];
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t c = i / plane % s[2];
+    const double v = inputs.span<uint8_t>()[step * n + i] / 255.0;
+    images.span<float>()[i] = static_cast<float>((v - mean[c].get<double>()) / stddev[c].get<double>());
+  }
+  return ToNhwc(images, device);
+}
+
 std::unique_ptr<Optimizer> OptimizerOf(const json& run) {
   const double decay = run["weight_decay"];
   if (run["optimizer"] == "sgd") return MakeSgd({.momentum = run["momentum"], .weight_decay = decay}).value();
@@ -195,9 +215,8 @@ std::unique_ptr<Optimizer> OptimizerOf(const json& run) {
 
 TEST_P(GoldenTest, TenStepsOfEachOptimiser) {
   const json trajectory = Json(folder_ + "/trajectory.json");
-  const Tensor pixels = Npy("trajectory_inputs"), labels = Npy("trajectory_labels");
-  const Shape& s = pixels.shape();  // [10, 16, C, H, W]
-  const json &mean = trajectory["normalisation"]["mean"], &stddev = trajectory["normalisation"]["std"];
+  const Tensor inputs = Npy("trajectory_inputs"), labels = Npy("trajectory_labels");
+  const int64_t steps = inputs.shape()[0], batch = inputs.shape()[1];
   for (const json& run : trajectory["runs"]) {
     SCOPED_TRACE(run["optimizer"].get<std::string>());
     auto model = models::MakeModel({.name = GetParam().model, .width = GetParam().width, .image = GetParam().image});
@@ -205,16 +224,10 @@ TEST_P(GoldenTest, TenStepsOfEachOptimiser) {
     const GradScaler scaler = GradScaler::Create({.enabled = false}).value();
     Trainer trainer(device_, *std::move(model), OptimizerOf(run), std::move(schedule), scaler, {});
     Load(trainer.model());
-    for (int64_t step = 0; step < s[0]; ++step) {
-      Tensor images = Tensor::Empty(device_, DType::kF32, {s[1], s[2], s[3], s[4]});
-      const int64_t n = images.elements(), plane = s[3] * s[4];
-      for (int64_t i = 0; i < n; ++i) {
-        const int64_t c = i / plane % s[2];
-        const double v = pixels.span<uint8_t>()[step * n + i] / 255.0;
-        images.span<float>()[i] = static_cast<float>((v - mean[c].get<double>()) / stddev[c].get<double>());
-      }
-      const Tensor batch_labels = Tensor::From<int64_t>(device_, {s[1]}, labels.span<int64_t>().subspan(step * s[1], s[1]));
-      const absl::StatusOr<StepResult> result = trainer.Step({ToNhwc(images, device_), batch_labels});
+    for (int64_t step = 0; step < steps; ++step) {
+      const absl::StatusOr<StepResult> result = trainer.Step(
+          {TrajectoryBatch(inputs, step, trajectory, device_),
+           Tensor::From<int64_t>(device_, {batch}, labels.span<int64_t>().subspan(step * batch, batch))});
       ASSERT_TRUE(result.ok()) << result.status();
       EXPECT_NEAR(result->loss / run["loss_f64"][step].get<double>(), 1, run["loss_tolerance"][step].get<double>()) << step;
     }

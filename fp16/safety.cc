@@ -447,7 +447,7 @@ Verdict Judge(const NumberStats& numbers, const FormatStats& stats, const FloatF
   verdict.overflows = stats.overflows > limits.max_overflows;
   verdict.underflows = static_cast<double>(stats.underflows) >
                        limits.max_underflow_fraction * static_cast<double>(numbers.nonzero());
-  verdict.sqnr = stats.sqnr_db() < limits.min_sqnr_db;
+  verdict.sqnr = !(stats.sqnr_db() >= limits.min_sqnr_db);
   return verdict;
 }
 

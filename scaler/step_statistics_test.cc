@@ -196,6 +196,7 @@ TEST(StepStatisticsTest, AFallingOrConstantLossIsNotDiverging) {
   // Too few losses to say: infinite ones do not count.
   for (int i = 0; i < 14; ++i) {
     few.Add(Good(i < 7 ? 1 : 100));
+    EXPECT_THAT(few.Warnings(), IsEmpty());
     few.Add({.loss = kInfinity, .grad_norm = kInfinity, .skip = SkipReason::kNonFiniteLoss});
     EXPECT_THAT(few.Warnings(), IsEmpty());
   }

@@ -87,8 +87,6 @@ struct GraphOptions {
   bool training = false;  // batch statistics and dropout
   bool gradients = true;  // false: nothing is recorded, and Backward must not be called
   bool replay = false;    // of a step that was already taken: modules leave their buffers alone
-  // Sees the output of every module, by path, as it is computed.
-  std::function<void(const std::string& path, const Tensor& output)> observe = nullptr;
   // Sees every tensor, forward and backward.
   std::function<void(const TraceEvent& event)> trace = nullptr;
 };
@@ -109,10 +107,6 @@ class Graph {
   // The dtype in which `op` computes, given the widest dtype of its inputs.
   DType Resolve(Op op, DType widest) const {
     return policy_ == nullptr ? widest : policy_->Resolve(op, widest);
-  }
-
-  void Observe(const std::string& path, const Variable& output) const {
-    if (options_.observe) options_.observe(path, output.value());
   }
 
   // A leaf. With a gradient wanted, Gradient gives it after Backward.

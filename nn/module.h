@@ -57,9 +57,7 @@ class Module {
   virtual Variable Forward(const Variable& x) = 0;
   Variable operator()(const Variable& x) {
     const ModuleScope scope(x.graph(), path_);
-    Variable y = Forward(x);
-    x.graph().Observe(path_, y);
-    return y;
+    return Forward(x);
   }
 
   // Names every child, parameter and buffer, in the order of the state dict. A leaf without any needs none.

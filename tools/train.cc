@@ -1,8 +1,10 @@
-// Trains a model as a config says. Without --config: a CNN on the sample of CIFAR-10 that the repository carries.
+// Trains a model as a config says. Without --config: a CNN on the sample of CIFAR-10 that the repository
+// carries.
 //
 //   train --config=configs/cifar10_cnn.textproto --set='data { root: "/data/cifar-10-batches-bin" }'
 //
-// Exit code: 0 done, 1 an error (one line on stderr), 130 stopped by a signal with a checkpoint to go on from.
+// Exit code: 0 done, 1 an error (one line on stderr), 130 stopped by a signal with a checkpoint to go on
+// from.
 
 #include <atomic>
 #include <csignal>
@@ -22,9 +24,13 @@
 
 ABSL_FLAG(std::string, config, "configs/quickstart.textproto", "a TrainConfig in Protobuf's text format");
 ABSL_FLAG(std::string, set, "",
-          "config text that is merged over the file's, for example --set='precision { recipe: \"amp_fp16\" }'; may be "
+          "config text that is merged over the file's, for example --set='precision { recipe: \"amp_fp16\" "
+          "}'; may be "
           "given again and again");
 ABSL_FLAG(bool, resume, false, "go on from the checkpoint in run.out");
+ABSL_FLAG(bool, debug_overflow, false,
+          "take every skipped step once more and say where its first infinity or NaN arose, not the first "
+          "three alone");
 ABSL_FLAG(bool, overwrite, false, "replace the run that run.out holds");
 
 namespace {
@@ -42,6 +48,7 @@ absl::StatusOr<halftone::RunResult> Train(const std::vector<std::string>& sets) 
   absl::StatusOr<halftone::TrainConfig> config = halftone::LoadTrainConfig(absl::GetFlag(FLAGS_config), sets);
   if (!config.ok()) return config.status();
   if (absl::GetFlag(FLAGS_resume)) config->mutable_run()->set_resume(true);
+  if (absl::GetFlag(FLAGS_debug_overflow)) config->mutable_watch()->set_explain_overflows(-1);
   if (absl::GetFlag(FLAGS_overwrite)) config->mutable_run()->set_overwrite(true);
   try {
     return halftone::RunTraining(*std::move(config), {.stop = &stop_requested});
@@ -57,8 +64,9 @@ int main(int argc, char** argv) {
   const std::vector<std::string> sets = halftone::TakeRepeatedFlag("set", &argc, argv);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   if (rest.size() > 1) {
-    return halftone::Fail("train", absl::InvalidArgumentError(absl::StrCat(
-                                       "unexpected argument \"", rest[1], "\"; expected --config=FILE and --set='TEXT'")));
+    return halftone::Fail(
+        "train", absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", rest[1],
+                                                         "\"; expected --config=FILE and --set='TEXT'")));
   }
   std::signal(SIGINT, RequestStop);
   std::signal(SIGTERM, RequestStop);

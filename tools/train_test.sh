@@ -27,7 +27,14 @@ refuses "Unknown command line flag 'confgi'" --confgi=x
 refuses 'unexpected argument "extra"' extra
 refuses "--set='model { nmae: 1 }':1:13: " --set='model { nmae: 1 }'
 refuses 'unknown model "resnet"; valid: mlp, cnn' --set='model { name: "resnet" }'
-refuses 'unknown recipe "fp17"; valid: fp32, amp_bf16, amp_fp16' --set='precision { recipe: "fp17" }'
+refuses 'unknown recipe "fp17"; valid: fp32, amp_bf16, amp_fp16, pure_bf16, pure_fp16' --set='precision { recipe: "fp17" }'
+refuses 'path "layer9.*" matches no layer; the model has conv1, bn1, ' \
+  --set='precision { override { path: "layer9.*" recipe: "fp32" } }'
+refuses 'unknown op "matmul"; valid: conv2d, ' --set='precision { override { op: "matmul" cast: "float32" } }'
+refuses "expected path and recipe, or op and cast" --set='precision { override { path: "fc" cast: "float32" } }'
+refuses "pure_bf16 is about all weights" --set='precision { override { path: "fc" recipe: "pure_bf16" } }'
+refuses "data.micro_batches is 3; expected a number that divides" --set='data { batch_size: 64 micro_batches: 3 }'
+refuses "one kind of clipping" --set='optimizer { max_norm: 1 max_value: 1 }'
 refuses "data.batch_size is 0" --set='data { batch_size: 0 }'
 refuses "learning_rate is nan" --set='optimizer { sgd { learning_rate: nan } }'
 refuses "$work/none" --set="data { root: \"$work/none\" }"

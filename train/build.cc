@@ -1,9 +1,12 @@
 #include "train/build.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "models/model.h"
 #include "nn/optim/adam.h"
@@ -34,6 +37,77 @@ Decay DecayOf(LinearWarmupConfig::Decay decay) {
   return Decay::kConstant;
 }
 
+WeightRounding RoundingOf(PrecisionConfig::WeightRounding rounding) {
+  switch (rounding) {
+    case PrecisionConfig::KAHAN:
+      return WeightRounding::kKahan;
+    case PrecisionConfig::NEAREST:
+      return WeightRounding::kNearest;
+    case PrecisionConfig::STOCHASTIC:
+      break;
+  }
+  return WeightRounding::kStochastic;
+}
+
+StepStatisticsOptions WatchOptions(const WatchConfig& c) {
+  return {.max_overflow_rate = c.max_overflow_rate(),
+          .max_recent_overflow_rate = c.max_recent_overflow_rate(),
+          .max_grad_norm = c.max_grad_norm(),
+          .max_loss_z = c.max_loss_z(),
+          .max_zero_share = c.max_zero_share()};
+}
+
+class PathCollector : public nn::Visitor {
+ public:
+  std::vector<std::string> paths;
+
+ private:
+  void OnModule(const std::string& path, nn::Module&) override { paths.push_back(path); }
+};
+
+absl::Status CheckMatches(const std::string& pattern, nn::Module& model) {
+  PathCollector layers;
+  model.Visit(layers);
+  const auto matches = [&](const std::string& path) { return nn::MatchesPath(pattern, path); };
+  if (std::any_of(layers.paths.begin(), layers.paths.end(), matches)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("precision.override: path \"", pattern,
+                                                 "\" matches no layer; the model has ",
+                                                 absl::StrJoin(layers.paths, ", ")));
+}
+
+// First those of ops, which hold everywhere, then those of layers.
+absl::Status AddOverrides(const PrecisionConfig& precision, const amp::Recipe& fallback, nn::Module& model,
+                          TrainerOptions& options) {
+  const auto override_ops = [&](nn::CastPolicy& policy) -> absl::Status {
+    for (const PrecisionOverride& o : precision.override()) {
+      if (o.has_op()) RETURN_IF_ERROR(amp::OverrideOp(o.op(), o.cast(), policy));
+    }
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(override_ops(options.policy));
+  RETURN_IF_ERROR(override_ops(options.fallback_policy));
+  for (const PrecisionOverride& o : precision.override()) {
+    if (o.has_path() == o.has_op() || o.has_path() != o.has_recipe() || o.has_op() != o.has_cast()) {
+      return absl::InvalidArgumentError(absl::StrCat("precision.override { ", o.ShortDebugString(),
+                                                     " }: expected path and recipe, or op and cast"));
+    }
+    if (o.has_op()) continue;
+    RETURN_IF_ERROR(CheckMatches(o.path(), model));
+    ASSIGN_OR_RETURN(amp::Recipe recipe, amp::FindRecipe(o.recipe()));
+    if (recipe.pure) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "precision.override: ", recipe.name, " is about all weights; expected a recipe that is not pure"));
+    }
+    options.overrides.push_back({o.path(), amp::MakePartPolicy(recipe)});
+    // What overflows in float16 is why there is a fallback.
+    if (recipe.lower == DType::kF16) recipe = fallback;
+    options.fallback_overrides.push_back({o.path(), amp::MakePartPolicy(recipe)});
+  }
+  for (nn::PolicyOverride& o : options.overrides) RETURN_IF_ERROR(override_ops(o.policy));
+  for (nn::PolicyOverride& o : options.fallback_overrides) RETURN_IF_ERROR(override_ops(o.policy));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const OptimizerConfig& config) {
@@ -54,7 +128,8 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(const OptimizerConfig& 
                   .nesterov = c.nesterov()});
 }
 
-absl::StatusOr<std::unique_ptr<Schedule>> MakeSchedule(const ScheduleConfig& config, const OptimizerConfig& optimizer,
+absl::StatusOr<std::unique_ptr<Schedule>> MakeSchedule(const ScheduleConfig& config,
+                                                       const OptimizerConfig& optimizer,
                                                        int64_t total_steps) {
   const double peak = PeakLearningRate(optimizer);
   switch (config.kind_case()) {
@@ -115,26 +190,36 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
   ASSIGN_OR_RETURN(const amp::Recipe fallback, amp::FindRecipe(config.loss_scale().fallback_recipe()));
   const ModelConfig& m = config.model();
   if (m.num_classes() != 0 && m.num_classes() < dataset.num_classes) {
-    return absl::InvalidArgumentError(absl::StrCat("model.num_classes is ", m.num_classes(), "; ", dataset.name, " has ",
-                                                   dataset.num_classes, " classes"));
+    return absl::InvalidArgumentError(absl::StrCat("model.num_classes is ", m.num_classes(), "; ",
+                                                   dataset.name, " has ", dataset.num_classes, " classes"));
   }
   ASSIGN_OR_RETURN(
       std::unique_ptr<nn::Module> model,
-      models::MakeModel({.name = m.name(),
-                         .activation = m.activation(),
-                         .width = m.width(),
-                         .num_classes = m.num_classes() == 0 ? dataset.num_classes : m.num_classes(),
-                         .image = {.channels = dataset.channels, .height = dataset.height, .width = dataset.width}}));
+      models::MakeModel(
+          {.name = m.name(),
+           .activation = m.activation(),
+           .width = m.width(),
+           .num_classes = m.num_classes() == 0 ? dataset.num_classes : m.num_classes(),
+           .image = {.channels = dataset.channels, .height = dataset.height, .width = dataset.width}}));
   ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer()));
   ASSIGN_OR_RETURN(std::unique_ptr<Schedule> schedule,
                    MakeSchedule(config.schedule(), config.optimizer(), total_steps));
   ASSIGN_OR_RETURN(const GradScaler scaler, MakeScaler(config.loss_scale(), recipe));
-  return std::make_unique<Trainer>(device, std::move(model), std::move(optimizer), std::move(schedule), scaler,
-                                   TrainerOptions{.policy = amp::MakePolicy(recipe),
-                                                  .label_smoothing = config.loss().label_smoothing(),
-                                                  .max_norm = config.optimizer().max_norm(),
-                                                  .seed = config.run().seed(),
-                                                  .fallback_policy = amp::MakePolicy(fallback)});
+  TrainerOptions options = {.policy = amp::MakePolicy(recipe),
+                            .fallback_policy = amp::MakePolicy(fallback),
+                            .weight_rounding = RoundingOf(config.precision().weight_rounding()),
+                            .label_smoothing = config.loss().label_smoothing(),
+                            .max_norm = config.optimizer().max_norm(),
+                            .max_value = static_cast<float>(config.optimizer().max_value()),
+                            .micro_batches = config.data().micro_batches(),
+                            .seed = config.run().seed(),
+                            .statistics = WatchOptions(config.watch()),
+                            .count_zeros_every = config.watch().count_zeros_every(),
+                            .explain_overflows = config.watch().explain_overflows()};
+  if (recipe.pure) options.weights16 = recipe.lower;
+  RETURN_IF_ERROR(AddOverrides(config.precision(), fallback, *model, options));
+  return std::make_unique<Trainer>(device, std::move(model), std::move(optimizer), std::move(schedule),
+                                   scaler, options);
 }
 
 }  // namespace halftone

@@ -14,6 +14,7 @@
 #include "base/status_macros.h"
 #include "io/safetensors.h"
 #include "train/config.h"
+#include "train/numerics_state.h"
 #include "train/state_dict.h"
 
 namespace halftone {
@@ -32,7 +33,8 @@ absl::Status MoveIntoPlace(const std::string& from, const std::string& to) {
     return absl::OkStatus();
   }
   if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) != 0) {
-    // A file system that cannot swap: there is a moment without a checkpoint, and the whole one is then in `from`.
+    // A file system that cannot swap: there is a moment without a checkpoint, and the whole one is then in
+    // `from`.
     std::filesystem::remove_all(to, error);
     if (std::rename(from.c_str(), to.c_str()) != 0) return ErrnoError("create", to);
   }
@@ -52,6 +54,7 @@ absl::Status SaveCheckpoint(const std::string& folder, Trainer& trainer, Checkpo
   state.set_fallback_left(scaler.fallback_left);
   state.set_scaler_steps(scaler.steps);
   state.set_scaler_skipped(scaler.skipped);
+  *state.mutable_statistics() = ToProto(trainer.statistics().state());
   const OptimizerState optimizer = trainer.optimizer().State();
   state.set_optimizer_steps(optimizer.steps);
 
@@ -65,7 +68,8 @@ absl::Status SaveCheckpoint(const std::string& folder, Trainer& trainer, Checkpo
                                      {{"format", "pt"}, {kStepKey, step}}));
     std::vector<NamedTensor> remembered;
     for (const StateTensor& t : optimizer.tensors) {
-      remembered.push_back({t.name, Tensor::From<float>(trainer.device(), {static_cast<int64_t>(t.value.size())}, t.value)});
+      remembered.push_back(
+          {t.name, Tensor::From<float>(trainer.device(), {static_cast<int64_t>(t.value.size())}, t.value)});
     }
     RETURN_IF_ERROR(WriteSafetensors(temporary + kStateFile, remembered,
                                      {{kStateKey, PrintConfig(state)}, {kStepKey, step}}));
@@ -81,7 +85,8 @@ absl::StatusOr<CheckpointState> ReadCheckpointState(const std::string& folder) {
   ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(file));
   const auto text = reader.metadata().find(kStateKey);
   if (text == reader.metadata().end()) {
-    return absl::InvalidArgumentError(absl::StrCat(file, " is no checkpoint of Halftone: its metadata has no ", kStateKey));
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, " is no checkpoint of Halftone: its metadata has no ", kStateKey));
   }
   CheckpointState state;
   RETURN_IF_ERROR(MergeText(text->second, absl::StrCat(file, " (", kStateKey, ")"), state));
@@ -93,7 +98,8 @@ absl::Status LoadCheckpoint(const std::string& folder, const CheckpointState& st
   ASSIGN_OR_RETURN(const SafetensorsReader model, SafetensorsReader::Open(model_file));
   const auto step = model.metadata().find(kStepKey);
   if (step == model.metadata().end() || step->second != absl::StrCat(state.step())) {
-    return absl::DataLossError(absl::StrCat(model_file, " and training_state.safetensors beside it are not of the same step"));
+    return absl::DataLossError(
+        absl::StrCat(model_file, " and training_state.safetensors beside it are not of the same step"));
   }
   RETURN_IF_ERROR(LoadStateDict(model, model_file, trainer.model()));
 
@@ -116,6 +122,8 @@ absl::Status LoadCheckpoint(const std::string& folder, const CheckpointState& st
                                             .fallback_left = state.fallback_left(),
                                             .steps = state.scaler_steps(),
                                             .skipped = state.scaler_skipped()}));
+  ASSIGN_OR_RETURN(const StepStatisticsState statistics, FromProto(state.statistics()));
+  RETURN_IF_ERROR(trainer.RestoreStatistics(statistics));
   trainer.set_step(state.step());
   return absl::OkStatus();
 }

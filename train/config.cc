@@ -30,7 +30,8 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   FirstError(absl::string_view source, const Descriptor* root) : source_(source), root_(root) {}
 
   void AddError(int line, int column, const std::string& message) override {
-    if (text_.empty()) text_ = absl::StrCat(source_, ":", line + 1, ":", column + 1, ": ", message, ValidNames(message));
+    if (text_.empty())
+      text_ = absl::StrCat(source_, ":", line + 1, ":", column + 1, ": ", message, ValidNames(message));
   }
   void AddWarning(int, int, const std::string&) override {}
 
@@ -53,7 +54,8 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   std::string text_;
 };
 
-// Sets each singular field that is not set to its default, but not the members of a oneof: there, unset is a choice.
+// Sets each singular field that is not set to its default, but not the members of a oneof: there, unset is a
+// choice.
 void FillDefaults(Message& message) {
   const Descriptor* type = message.GetDescriptor();
   const Reflection* reflection = message.GetReflection();
@@ -119,7 +121,8 @@ absl::Status CheckLearningRate(const OptimizerConfig& o) {
     case OptimizerConfig::KIND_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError("the config names no optimizer; expected optimizer { sgd { ... } }, adam or adamw");
+  return absl::InvalidArgumentError(
+      "the config names no optimizer; expected optimizer { sgd { ... } }, adam or adamw");
 }
 
 // What the preset says, where the config says nothing.
@@ -132,6 +135,17 @@ absl::Status FillPreset(LossScaleConfig& config) {
   if (!config.has_min()) config.set_min(preset.min_scale);
   if (!config.has_max()) config.set_max(preset.max_scale);
   return absl::OkStatus();
+}
+
+absl::Status CheckWatch(const WatchConfig& w) {
+  RETURN_IF_ERROR(NonNegative("watch.max_overflow_rate", w.max_overflow_rate()));
+  RETURN_IF_ERROR(NonNegative("watch.max_recent_overflow_rate", w.max_recent_overflow_rate()));
+  RETURN_IF_ERROR(NonNegative("watch.max_grad_norm", w.max_grad_norm()));
+  RETURN_IF_ERROR(NonNegative("watch.max_loss_z", w.max_loss_z()));
+  RETURN_IF_ERROR(NonNegative("watch.max_zero_share", w.max_zero_share()));
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  RETURN_IF_ERROR(InRange<int64_t>("watch.count_zeros_every", w.count_zeros_every(), 0, kMost));
+  return InRange<int64_t>("watch.explain_overflows", w.explain_overflows(), -1, kMost);
 }
 
 }  // namespace
@@ -153,7 +167,8 @@ absl::Status MergeTextFile(const std::string& path, Message& message) {
 absl::StatusOr<TrainConfig> LoadTrainConfig(const std::string& path, const std::vector<std::string>& sets) {
   TrainConfig config;
   if (!path.empty()) RETURN_IF_ERROR(MergeTextFile(path, config));
-  for (const std::string& set : sets) RETURN_IF_ERROR(MergeText(set, absl::StrCat("--set='", set, "'"), config));
+  for (const std::string& set : sets)
+    RETURN_IF_ERROR(MergeText(set, absl::StrCat("--set='", set, "'"), config));
   return config;
 }
 
@@ -164,21 +179,34 @@ absl::Status ResolveTrainConfig(TrainConfig& config) {
   RETURN_IF_ERROR(InRange<int64_t>("data.batch_size", data.batch_size(), 1, 65536));
   RETURN_IF_ERROR(InRange<int64_t>("data.limit", data.limit(), 0, std::numeric_limits<int64_t>::max()));
   if (data.root().empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("data.root is empty; expected the folder of the ", data.name(),
-                                                   " files, for example --set='data { root: \"/data/", data.name(),
-                                                   "\" }'"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.root is empty; expected the folder of the ", data.name(),
+                     " files, for example --set='data { root: \"/data/", data.name(), "\" }'"));
+  }
+  RETURN_IF_ERROR(InRange<int64_t>("data.micro_batches", data.micro_batches(), 1, data.batch_size()));
+  if (data.batch_size() % data.micro_batches() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("data.micro_batches is ", data.micro_batches(),
+                                                   "; expected a number that divides data.batch_size, ",
+                                                   data.batch_size()));
   }
   RETURN_IF_ERROR(InRange<double>("loss.label_smoothing", config.loss().label_smoothing(), 0, 1));
   RETURN_IF_ERROR(CheckLearningRate(config.optimizer()));
   RETURN_IF_ERROR(NonNegative("optimizer.max_norm", config.optimizer().max_norm()));
+  RETURN_IF_ERROR(NonNegative("optimizer.max_value", config.optimizer().max_value()));
+  if (config.optimizer().max_norm() > 0 && config.optimizer().max_value() > 0) {
+    return absl::InvalidArgumentError(
+        "optimizer.max_norm and optimizer.max_value are both set; expected one kind of clipping");
+  }
+  RETURN_IF_ERROR(CheckWatch(config.watch()));
   const RunConfig& run = config.run();
   RETURN_IF_ERROR(InRange<int64_t>("run.epochs", run.epochs(), 1, 1000000));
   RETURN_IF_ERROR(InRange<int32_t>("run.threads", run.threads(), 0, 1024));
   RETURN_IF_ERROR(InRange<int64_t>("run.checkpoint_every_steps", run.checkpoint_every_steps(), 0,
                                    std::numeric_limits<int64_t>::max()));
-  RETURN_IF_ERROR(
-      InRange<int64_t>("run.stop_after_steps", run.stop_after_steps(), 0, std::numeric_limits<int64_t>::max()));
-  if (run.out().empty()) return absl::InvalidArgumentError("run.out is empty; expected a folder for the run's files");
+  RETURN_IF_ERROR(InRange<int64_t>("run.stop_after_steps", run.stop_after_steps(), 0,
+                                   std::numeric_limits<int64_t>::max()));
+  if (run.out().empty())
+    return absl::InvalidArgumentError("run.out is empty; expected a folder for the run's files");
   return absl::OkStatus();
 }
 

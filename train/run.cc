@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/parallel.h"
@@ -30,7 +30,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 double Mebibytes(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
@@ -60,17 +62,20 @@ class Run {
     RETURN_IF_ERROR(MakeLoader({}));
     total_steps_ = loader_->batches_per_epoch() * config_.run().epochs();
     ASSIGN_OR_RETURN(trainer_, MakeTrainer(config_, dataset_, total_steps_, device_));
-    ASSIGN_OR_RETURN(test_loader_, DataLoader::Create(device_, dataset_, dataset_.test, {.batch_size = config_.data().batch_size()}));
+    ASSIGN_OR_RETURN(test_loader_, DataLoader::Create(device_, dataset_, dataset_.test,
+                                                      {.batch_size = config_.data().batch_size()}));
     RETURN_IF_ERROR(config_.run().resume() ? Resume() : StartAnew());
-    progress_.Line(absl::StrFormat("%s: %s on %s (%d training and %d test images), %s, %d epochs of %d steps, %s, %d threads",
-                                   config_.run().out(), config_.model().name(), dataset_.name, dataset_.train.size(),
-                                   dataset_.test.size(), config_.precision().recipe(), config_.run().epochs(),
-                                   loader_->batches_per_epoch(), DescribeCpu(), NumThreads()));
+    progress_.Line(absl::StrFormat(
+        "%s: %s on %s (%d training and %d test images), %s, %d epochs of %d steps, %s, %d threads",
+        config_.run().out(), config_.model().name(), dataset_.name, dataset_.train.size(),
+        dataset_.test.size(), config_.precision().recipe(), config_.run().epochs(),
+        loader_->batches_per_epoch(), DescribeCpu(), NumThreads()));
     if (config_.precision().recipe() != "fp32") SayWhetherRecipePays();
     return absl::OkStatus();
   }
 
-  // Noise is some per cent; only what is beyond it is worth a word. An error here is one that training will meet again.
+  // Noise is some per cent; only what is beyond it is worth a word. An error here is one that training will
+  // meet again.
   void SayWhetherRecipePays() {
     constexpr double kWorthAWord = 1.1;
     const absl::StatusOr<double> ratio = StepTimeOverFp32(config_, dataset_);
@@ -97,15 +102,16 @@ class Run {
       if (!std::filesystem::exists(out_ + name, ignored)) continue;
       if (!config_.run().overwrite()) {
         return absl::AlreadyExistsError(
-            absl::StrCat(config_.run().out(), " holds a run already; go on with --set='run { resume: true }', replace it with "
+            absl::StrCat(config_.run().out(),
+                         " holds a run already; go on with --set='run { resume: true }', replace it with "
                          "--set='run { overwrite: true }', or choose another run.out"));
       }
       std::filesystem::remove_all(out_ + name, ignored);
     }
     RETURN_IF_ERROR(MakeDirectories(out_));
     return WriteFileAtomically(out_ + "/config.textproto",
-                               absl::StrCat("# Halftone ", kVersion, ", ", DescribeCpu(), ", ", NumThreads(), " threads\n",
-                                            PrintConfig(config_)));
+                               absl::StrCat("# Halftone ", kVersion, ", ", DescribeCpu(), ", ", NumThreads(),
+                                            " threads\n", PrintConfig(config_)));
   }
 
   absl::Status Resume() {
@@ -151,6 +157,7 @@ class Run {
       const Batch batch = loader_->Next();
       ASSIGN_OR_RETURN(const StepResult step, trainer_->Step(batch));
       Count(step, batch.labels.elements(), SecondsSince(start));
+      Tell(step);
       progress_.Update([&] { return Describe(step); });
       if (state_.batch() == batches) break;
       const bool stop = (options_.stop != nullptr && options_.stop->load()) || StopHere();
@@ -181,22 +188,45 @@ class Run {
     state_.set_peak_bytes(PeakBytes());
   }
 
-  int64_t PeakBytes() { return std::max<int64_t>(state_.peak_bytes(), device_.allocator().stats().peak_bytes); }
+  void Tell(const StepResult& step) {
+    for (const std::string& warning : step.warnings) progress_.Line(absl::StrCat("warning: ", warning));
+    if (step.overflow.has_value()) {
+      progress_.Line(absl::StrFormat("step %d skipped with loss scale %g, now %g; %s", trainer_->step(),
+                                     step.scale, step.update.new_scale,
+                                     absl::StripSuffix(step.overflow->ToString(), "\n")));
+    }
+    if (step.update.action == FloorAction::kEnterFallback) {
+      progress_.Line(absl::StrFormat("the loss scale is at its floor: %d steps in %s",
+                                     config_.loss_scale().fallback_steps(),
+                                     config_.loss_scale().fallback_recipe()));
+    } else if (step.update.action == FloorAction::kLeaveFallback) {
+      progress_.Line(absl::StrCat("the fallback ends: on in ", config_.precision().recipe()));
+    }
+  }
 
-  double MeanLoss() const { return state_.epoch_loss_sum() / static_cast<double>(std::max<int64_t>(1, state_.epoch_images())); }
+  int64_t PeakBytes() {
+    return std::max<int64_t>(state_.peak_bytes(), device_.allocator().stats().peak_bytes);
+  }
+
+  double MeanLoss() const {
+    return state_.epoch_loss_sum() / static_cast<double>(std::max<int64_t>(1, state_.epoch_images()));
+  }
   double Accuracy() const {
-    return static_cast<double>(state_.epoch_correct()) / static_cast<double>(std::max<int64_t>(1, state_.epoch_images()));
+    return static_cast<double>(state_.epoch_correct()) /
+           static_cast<double>(std::max<int64_t>(1, state_.epoch_images()));
   }
   double ImagesPerSecond() const {
-    return static_cast<double>(state_.batch() * config_.data().batch_size()) / std::max(1e-9, state_.epoch_seconds());
+    return static_cast<double>(state_.batch() * config_.data().batch_size()) /
+           std::max(1e-9, state_.epoch_seconds());
   }
 
   std::string Describe(const StepResult& step) {
     const double rate = ImagesPerSecond() / static_cast<double>(config_.data().batch_size());
-    return absl::StrFormat("epoch %d/%d step %d/%d  loss %.4f  acc %.2f%%  %.0f images/s  loss scale %g  %s left",
-                           state_.epoch() + 1, config_.run().epochs(), state_.batch(), loader_->batches_per_epoch(),
-                           MeanLoss(), 100 * Accuracy(), ImagesPerSecond(), step.scale,
-                           HumanSeconds(static_cast<double>(total_steps_ - trainer_->step()) / rate));
+    return absl::StrFormat(
+        "epoch %d/%d step %d/%d  loss %.4f  acc %.2f%%  %.0f images/s  loss scale %g  %s left",
+        state_.epoch() + 1, config_.run().epochs(), state_.batch(), loader_->batches_per_epoch(), MeanLoss(),
+        100 * Accuracy(), ImagesPerSecond(), step.scale,
+        HumanSeconds(static_cast<double>(total_steps_ - trainer_->step()) / rate));
   }
 
   bool StopHere() const {
@@ -219,11 +249,13 @@ class Run {
          .seconds = state_.epoch_seconds(),
          .images_per_second = ImagesPerSecond(),
          .peak_bytes = PeakBytes()};
-    progress_.Line(absl::StrFormat(
-        "epoch %d/%d  train loss %.4f acc %.2f%%  test loss %.4f acc %.2f%%  %.1f s  %.0f images/s  loss scale %g  "
-        "skipped %d  peak %.0f MiB",
-        m.epoch, config_.run().epochs(), m.train_loss, 100 * m.train_accuracy, m.test_loss, 100 * m.test_accuracy,
-        m.seconds, m.images_per_second, m.loss_scale, m.skipped_steps, Mebibytes(m.peak_bytes)));
+    progress_.Line(
+        absl::StrFormat("epoch %d/%d  train loss %.4f acc %.2f%%  test loss %.4f acc %.2f%%  %.1f s  %.0f "
+                        "images/s  loss scale %g  "
+                        "skipped %d  peak %.0f MiB",
+                        m.epoch, config_.run().epochs(), m.train_loss, 100 * m.train_accuracy, m.test_loss,
+                        100 * m.test_accuracy, m.seconds, m.images_per_second, m.loss_scale, m.skipped_steps,
+                        Mebibytes(m.peak_bytes)));
     RETURN_IF_ERROR(csv_.Append(m));
     CheckpointState next;
     next.set_epoch(state_.epoch() + 1);
@@ -248,13 +280,21 @@ class Run {
       return;
     }
     if (result_.last.step == 0) {
-      progress_.Line(absl::StrCat(config_.run().out(), " is complete already: all ", result_.last.epoch, " epochs are done"));
+      progress_.Line(absl::StrCat(config_.run().out(), " is complete already: all ", result_.last.epoch,
+                                  " epochs are done"));
       return;
     }
-    progress_.Line(absl::StrFormat("test accuracy %.2f%%  test loss %.4f  %s  %s training  peak %.0f MiB  -> %s",
-                                   100 * result_.last.test_accuracy, result_.last.test_loss,
-                                   config_.precision().recipe(), HumanSeconds(result_.seconds),
-                                   Mebibytes(PeakBytes()), config_.run().out()));
+    progress_.Line(absl::StrFormat(
+        "test accuracy %.2f%%  test loss %.4f  %s  %s training  peak %.0f MiB  -> %s",
+        100 * result_.last.test_accuracy, result_.last.test_loss, config_.precision().recipe(),
+        HumanSeconds(result_.seconds), Mebibytes(PeakBytes()), config_.run().out()));
+    const StepSummary& totals = trainer_->statistics().totals();
+    if (totals.skipped() > 0) {
+      progress_.Line(absl::StrFormat(
+          "%d of %d steps skipped (overflow rate %.2f%%); the loss scale rose %d times, fell %d times",
+          totals.skipped(), totals.steps, 100 * totals.overflow_rate(), totals.scale_increases,
+          totals.scale_decreases));
+    }
     for (const std::string& line : device_.Said()) progress_.Line(absl::StrCat("note: ", line));
   }
 

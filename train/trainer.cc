@@ -1,12 +1,17 @@
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status_macros.h"
+#include "fp16/format.h"
 #include "nn/functional.h"
+#include "tensor/ops/cast/cast.h"
 #include "tensor/ops/cross_entropy/cross_entropy.h"
 #include "tensor/ops/elementwise/elementwise.h"
 
@@ -14,6 +19,39 @@ namespace halftone {
 namespace {
 
 constexpr int kOptimizer = 0;  // the only one
+
+StepStatistics MakeStatistics(const TrainerOptions& options, const LossScaleOptions& scaling,
+                              absl::Span<nn::Parameter* const> params) {
+  StepStatisticsOptions statistics = options.statistics;
+  statistics.floor_scale = scaling.enabled && scaling.dynamic ? scaling.min_scale : 0;
+  std::vector<std::string> names;
+  for (const nn::Parameter* p : params) names.push_back(p->path());
+  absl::StatusOr<StepStatistics> made = StepStatistics::Create(statistics, std::move(names));
+  HALFTONE_CHECK(made.ok());
+  return *std::move(made);
+}
+
+// Part `part` of `parts` equal ones.
+Batch Part(const Batch& batch, int64_t part, int64_t parts) {
+  if (parts == 1) return batch;
+  const auto rows = [&](const Tensor& whole) {
+    std::vector<int64_t> dims(whole.shape().dims().begin(), whole.shape().dims().end());
+    HALFTONE_CHECK(dims[0] % parts == 0);
+    dims[0] /= parts;
+    Tensor tensor = Tensor::Empty(whole.device(), whole.dtype(), Shape(dims));
+    std::memcpy(tensor.raw(),
+                static_cast<const char*>(whole.raw()) + static_cast<int64_t>(tensor.bytes()) * part,
+                tensor.bytes());
+    return tensor;
+  };
+  return {.images = rows(batch.images), .labels = rows(batch.labels)};
+}
+
+Weights16 Codes(Tensor& tensor) {
+  return {
+      .format = tensor.dtype() == DType::kF16 ? kFloat16 : kBfloat16,
+      .codes = absl::MakeSpan(static_cast<uint16_t*>(tensor.raw()), static_cast<size_t>(tensor.elements()))};
+}
 
 nn::Module& Initialized(nn::Module& model, Device& device, const Rng& rng) {
   nn::Initialize(model, device, rng);
@@ -31,29 +69,62 @@ Trainer::Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_
       schedule_(std::move(schedule)),
       scaler_(scaler),
       options_(options),
-      rng_(options.seed) {}
+      rng_(options.seed),
+      statistics_(MakeStatistics(options, scaler.loss_scale().options(), params_)) {
+  if (!options_.weights16.has_value()) return;
+  for (nn::Parameter* p : params_) p->SetMaster(ops::Cast(p->master(), *options_.weights16));
+  optimizer_->RoundWeights16(options_.weight_rounding, rng_);
+}
+
+nn::GraphOptions Trainer::GraphFor(int64_t part) const {
+  const bool fallback = scaler_.loss_scale().in_fallback();
+  return {.device = &device_,
+          .policy = fallback ? &options_.fallback_policy : &options_.policy,
+          .overrides = fallback ? options_.fallback_overrides : options_.overrides,
+          .rng = rng_.AtStep(static_cast<uint64_t>(step_ * options_.micro_batches + part)),
+          .training = true};
+}
+
+double Trainer::Differentiate(nn::Graph& graph, const Batch& part, int64_t* correct) {
+  const nn::Variable logits = model_->Forward(graph.Input(part.images));
+  const nn::Variable loss = nn::CrossEntropy(logits, part.labels, options_.label_smoothing);
+  graph.Backward(loss, /*seed=*/scaler_.scale());
+  if (correct != nullptr) *correct += ops::CountCorrect(logits.value(), part.labels);
+  return loss.Item();
+}
 
 absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
-  nn::Graph graph(
-      {.device = &device_, .policy = &Policy(), .rng = rng_.AtStep(step_), .training = true});
-  const nn::Variable logits = model_->Forward(graph.Input(batch.images));
-  const nn::Variable loss = nn::CrossEntropy(logits, batch.labels, options_.label_smoothing);
-  graph.Backward(loss, /*seed=*/scaler_.scale());
-
-  StepResult result = {.loss = loss.Item(),
-                       .correct = ops::CountCorrect(logits.value(), batch.labels),
-                       .scale = scaler_.scale()};
-  const std::vector<absl::Span<float>> gradients = Gradients();
-  ASSIGN_OR_RETURN(const GradStats grads, scaler_.Unscale(kOptimizer, gradients));
+  StepResult result = {.scale = scaler_.scale()};
+  for (int64_t part = 0; part < options_.micro_batches; ++part) {
+    if (options_.micro_batches > 1) RETURN_IF_ERROR(scaler_.BeginMicroBatch(kOptimizer));
+    nn::Graph graph(GraphFor(part));
+    result.loss += Differentiate(graph, Part(batch, part, options_.micro_batches), &result.correct) /
+                   static_cast<double>(options_.micro_batches);
+  }
+  ASSIGN_OR_RETURN(const std::vector<absl::Span<float>> gradients, Gradients());
+  const bool count_zeros = options_.count_zeros_every > 0 && step_ % options_.count_zeros_every == 0;
+  std::vector<int64_t> zeros(count_zeros ? gradients.size() : 0);
+  ASSIGN_OR_RETURN(const GradStats grads, scaler_.Unscale(kOptimizer, gradients, absl::MakeSpan(zeros)));
   result.grad_norm = grads.norm;
-  RETURN_IF_ERROR(scaler_.ClipByGlobalNorm(kOptimizer, gradients, options_.max_norm));
+  if (options_.max_value > 0) {
+    RETURN_IF_ERROR(scaler_.ClipByValue(kOptimizer, gradients, options_.max_value));
+  } else {
+    RETURN_IF_ERROR(scaler_.ClipByGlobalNorm(kOptimizer, gradients, options_.max_norm));
+  }
   ASSIGN_OR_RETURN(const bool finite, scaler_.ShouldStep(kOptimizer));
+  result.skipped = !finite;
+  if (result.skipped && explained_ != options_.explain_overflows) {
+    // Before the scale changes.
+    result.overflow = Explain(batch);
+    ++explained_;
+  }
   if (finite) {
     optimizer_->Step(Params(), schedule_->At(step_));
     MarkWeightsUpdated();
   }
   ASSIGN_OR_RETURN(result.update, scaler_.Update());
-  result.skipped = !finite;
+  Watch(result, zeros);
+  for (const Warning& w : statistics_.Warnings()) result.warnings.push_back(w.text);
   const absl::Status health = CheckHealth(result, batch);
   for (nn::Parameter* p : params_) p->ClearGradient();
   RETURN_IF_ERROR(health);
@@ -61,10 +132,17 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
   return result;
 }
 
-std::vector<absl::Span<float>> Trainer::Gradients() {
+absl::StatusOr<std::vector<absl::Span<float>>> Trainer::Gradients() {
+  if (std::none_of(params_.begin(), params_.end(),
+                   [](nn::Parameter* p) { return p->gradient().defined(); })) {
+    return absl::FailedPreconditionError("no parameter has a gradient: the loss depends on none of them");
+  }
   std::vector<absl::Span<float>> gradients;
   gradients.reserve(params_.size());
-  for (nn::Parameter* p : params_) gradients.push_back(p->mutable_gradient().span<float>());
+  for (nn::Parameter* p : params_) {
+    if (!p->gradient().defined()) p->mutable_gradient() = Tensor::Zeros(device_, DType::kF32, p->shape());
+    gradients.push_back(p->mutable_gradient().span<float>());
+  }
   return gradients;
 }
 
@@ -72,7 +150,13 @@ std::vector<ParamRef> Trainer::Params() {
   std::vector<ParamRef> refs;
   refs.reserve(params_.size());
   for (nn::Parameter* p : params_) {
-    ParamRef ref = {.name = p->path(), .value = p->mutable_master().span<float>(), .grad = {}};
+    ParamRef ref = {.name = p->path()};
+    if (p->master().dtype() == DType::kF32) {
+      ref.value = p->mutable_master().span<float>();
+      if (Tensor* working = p->mutable_working16()) ref.weights16 = Codes(*working);
+    } else {
+      ref.weights16 = Codes(p->mutable_master());
+    }
     if (p->gradient().defined()) ref.grad = p->gradient().span<float>();
     refs.push_back(ref);
   }
@@ -80,11 +164,25 @@ std::vector<ParamRef> Trainer::Params() {
 }
 
 void Trainer::MarkWeightsUpdated() {
-  for (nn::Parameter* p : params_) p->MarkUpdated();
+  for (nn::Parameter* p : params_) {
+    const bool with_working = p->master().dtype() == DType::kF32 && p->mutable_working16() != nullptr;
+    with_working ? p->MarkUpdatedWithWorking() : p->MarkUpdated();
+  }
 }
 
-const nn::CastPolicy& Trainer::Policy() const {
-  return scaler_.loss_scale().in_fallback() ? options_.fallback_policy : options_.policy;
+void Trainer::Watch(const StepResult& result, absl::Span<const int64_t> zeros) {
+  std::vector<double> shares;
+  for (size_t i = 0; i < zeros.size(); ++i) {
+    shares.push_back(static_cast<double>(zeros[i]) /
+                     static_cast<double>(std::max<int64_t>(1, params_[i]->shape().elements())));
+  }
+  statistics_.Add({.loss = result.loss,
+                   .grad_norm = result.grad_norm,
+                   .skip = !result.skipped              ? SkipReason::kNone
+                           : std::isfinite(result.loss) ? SkipReason::kNonFiniteGradients
+                                                        : SkipReason::kNonFiniteLoss,
+                   .update = result.update,
+                   .zero_shares = shares});
 }
 
 absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) {
@@ -92,43 +190,41 @@ absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) 
   const LossScale& loss_scale = scaler_.loss_scale();
   if (!loss_scale.options().enabled) {
     // No smaller scale will mend it.
-    const std::string what = std::isfinite(result.loss) ? "gradients became non-finite" : absl::StrCat("the loss became ", result.loss);
+    const std::string what = std::isfinite(result.loss) ? "gradients became non-finite"
+                                                        : absl::StrCat("the loss became ", result.loss);
     return absl::AbortedError(absl::StrCat(what, " in step ", step_ + 1, ": ", FirstNonFinite(batch),
                                            "; lower the learning rate, or check the data"));
   }
   if (result.update.action == FloorAction::kRaise) {
-    return absl::AbortedError(absl::StrCat(loss_scale.state().skipped_in_a_row, " steps in a row, to step ", step_ + 1,
-                                           ", gave gradients that are not finite, with the loss scale down to ",
-                                           loss_scale.scale(), ": ", FirstNonFinite(batch),
-                                           "; lower the learning rate, or train in amp_bf16 or fp32"));
+    return absl::AbortedError(
+        absl::StrCat(loss_scale.state().skipped_in_a_row, " steps in a row, to step ", step_ + 1,
+                     ", gave gradients that are not finite, with the loss scale down to ", loss_scale.scale(),
+                     ": ", FirstNonFinite(batch), "; lower the learning rate, or train in amp_bf16 or fp32"));
   }
   return absl::OkStatus();
 }
 
-// "first in the weights of conv1.weight", "first in the output of bn2", "first in the gradient of fc.bias".
+// The step once more, on weights and buffers as they are: a skipped step has changed none that it reads.
+OverflowReport Trainer::Explain(const Batch& batch) {
+  OverflowFinder finder;
+  for (int64_t part = 0; part < options_.micro_batches && !finder.report().found; ++part) {
+    for (nn::Parameter* p : params_) p->ClearGradient();
+    nn::GraphOptions options = GraphFor(part);
+    options.replay = true;
+    options.trace = [&](const nn::TraceEvent& event) { finder.See(event); };
+    nn::Graph graph(std::move(options));
+    Differentiate(graph, Part(batch, part, options_.micro_batches), nullptr);
+  }
+  return finder.report();
+}
+
+// "first in the weights of conv1.weight", "first in the input", "first in backward linear of fc, ...".
 std::string Trainer::FirstNonFinite(const Batch& batch) {
   for (nn::Parameter* p : params_) {
     if (!ops::AllFinite(p->master())) return absl::StrCat("first in the weights of ", p->path());
   }
   if (!ops::AllFinite(batch.images)) return "first in the input";
-  std::string where;
-  nn::Graph graph({.device = &device_,
-                   .policy = &Policy(),
-                   .rng = rng_.AtStep(step_),
-                   .training = true,
-                   .gradients = false,
-                   .observe = [&where](const std::string& path, const Tensor& output) {
-                     if (where.empty() && !ops::AllFinite(output)) where = absl::StrCat("first in the output of ", path);
-                   }});
-  model_->Forward(graph.Input(batch.images));
-  if (!where.empty()) return where;
-  // Backward goes from the last layer to the first: that is where it began.
-  for (auto p = params_.rbegin(); p != params_.rend(); ++p) {
-    if ((*p)->gradient().defined() && !ops::AllFinite((*p)->gradient())) {
-      return absl::StrCat("first in the gradient of ", (*p)->path());
-    }
-  }
-  return "first in the loss itself";
+  return absl::StrCat("first in ", Explain(batch).OneLine());
 }
 
 Evaluation Trainer::Evaluate(DataLoader& loader) {
@@ -136,7 +232,10 @@ Evaluation Trainer::Evaluate(DataLoader& loader) {
   int64_t correct = 0, images = 0;
   for (int64_t b = loader.batches_per_epoch(); b > 0; --b) {
     const Batch batch = loader.Next();
-    nn::Graph graph({.device = &device_, .policy = &Policy(), .gradients = false});
+    nn::GraphOptions options = GraphFor(0);
+    options.training = false;
+    options.gradients = false;
+    nn::Graph graph(std::move(options));
     const nn::Variable logits = model_->Forward(graph.Input(batch.images));
     const int64_t n = batch.labels.elements();
     loss_sum += nn::CrossEntropy(logits, batch.labels).Item() * static_cast<double>(n);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "base/philox.h"
 #include "datasets/loader.h"
@@ -16,24 +17,40 @@
 #include "nn/optim/optimizer.h"
 #include "nn/optim/schedule.h"
 #include "scaler/grad_scaler.h"
+#include "scaler/step_statistics.h"
+#include "train/overflow_report.h"
 
 namespace halftone {
 
 struct TrainerOptions {
-  nn::CastPolicy policy;       // which ops run in lower precision
-  double label_smoothing = 0;  // 0 to 1
-  double max_norm = 0;         // gradients are clipped to this global norm; 0: no clipping
-  uint64_t seed = 1;           // of the initial weights and of dropout
-  nn::CastPolicy fallback_policy;  // in its place while the loss scale is in a fallback
+  nn::CastPolicy policy;                      // which ops run in lower precision
+  std::vector<nn::PolicyOverride> overrides;  // in which parts of the model others do
+  // In their place while the loss scale is in a fallback.
+  nn::CastPolicy fallback_policy;
+  std::vector<nn::PolicyOverride> fallback_overrides;
+  // Keep the weights in this dtype alone, float16 or bfloat16; none: float32 masters.
+  absl::optional<DType> weights16;
+  WeightRounding weight_rounding = WeightRounding::kStochastic;  // of weights16
+  double label_smoothing = 0;                                    // 0 to 1
+  double max_norm = 0;        // gradients are clipped to this global norm; 0: no clipping
+  float max_value = 0;        // each gradient is clipped to +-this; 0: no clipping. Not both
+  int64_t micro_batches = 1;  // parts that a batch is computed in; divides its size
+  uint64_t seed = 1;          // of the initial weights, of dropout and of stochastic rounding
+  StepStatisticsOptions statistics;
+  int64_t count_zeros_every = 0;  // steps between two looks at the gradients' zeros; 0: never
+  // So many skipped steps are taken again to find the first value that is not finite; below 0: all.
+  int64_t explain_overflows = 0;
 };
 
 struct StepResult {
-  double loss = 0;       // mean over the batch, unscaled
-  int64_t correct = 0;   // images whose largest logit is their label's
-  double grad_norm = 0;  // global, unscaled, before clipping
-  double scale = 1;      // the loss scale of this step
-  bool skipped = false;  // gradients were not finite: weights and optimiser state are as before
-  ScaleUpdate update;    // what that did to the loss scale
+  double loss = 0;                    // mean over the batch, unscaled
+  int64_t correct = 0;                // images whose largest logit is their label's
+  double grad_norm = 0;               // global, unscaled, before clipping
+  double scale = 1;                   // the loss scale of this step
+  bool skipped = false;               // gradients were not finite: weights and optimiser state are as before
+  ScaleUpdate update;                 // what that did to the loss scale
+  std::vector<std::string> warnings;  // a line each, of what began with this step
+  absl::optional<OverflowReport> overflow;  // why it was skipped, where that was asked
 };
 
 struct Evaluation {
@@ -47,8 +64,9 @@ class Trainer {
   Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_ptr<Optimizer> optimizer,
           std::unique_ptr<Schedule> schedule, const GradScaler& scaler, const TrainerOptions& options);
 
-  // One step on one batch. Errors: the loss or a gradient is not finite without loss scaling to blame, or the loss scale's
-  // floor policy makes one of it; the message says where it happened. The weights are those before the step then.
+  // One step on one batch. Errors: the loss or a gradient is not finite without loss scaling to blame, or the
+  // loss scale's floor policy makes one of it; the message says where it happened. The weights are those
+  // before the step then.
   absl::StatusOr<StepResult> Step(const Batch& batch);
 
   // One pass over the loader's split, with running statistics and without dropout.
@@ -58,18 +76,24 @@ class Trainer {
   nn::Module& model() { return *model_; }
   Optimizer& optimizer() { return *optimizer_; }
   GradScaler& scaler() { return scaler_; }
-  // fp32 master weights and this step's gradients (empty outside of a step), in the order of the model's Visit.
+  const StepStatistics& statistics() const { return statistics_; }
+  absl::Status RestoreStatistics(const StepStatisticsState& state) { return statistics_.Restore(state); }
+  // The weights and this step's gradients (empty outside of a step), in the order of the model's Visit.
   std::vector<ParamRef> Params();
 
   double LearningRateOf(int64_t step) const { return schedule_->At(step).learning_rate; }
-  int64_t step() const { return step_; }  // steps done, skipped ones included
-  void set_step(int64_t step) { step_ = step; }     // for resuming
+  int64_t step() const { return step_; }         // steps done, skipped ones included
+  void set_step(int64_t step) { step_ = step; }  // for resuming
 
  private:
-  const nn::CastPolicy& Policy() const;
-  std::vector<absl::Span<float>> Gradients();
+  nn::GraphOptions GraphFor(int64_t part) const;
+  // Forward and backward of one part of a batch: its mean loss.
+  double Differentiate(nn::Graph& graph, const Batch& part, int64_t* correct);
+  absl::StatusOr<std::vector<absl::Span<float>>> Gradients();
   void MarkWeightsUpdated();
+  void Watch(const StepResult& result, absl::Span<const int64_t> zeros);
   absl::Status CheckHealth(const StepResult& result, const Batch& batch);
+  OverflowReport Explain(const Batch& batch);
   std::string FirstNonFinite(const Batch& batch);
 
   Device& device_;
@@ -80,7 +104,9 @@ class Trainer {
   GradScaler scaler_;
   const TrainerOptions options_;
   const Rng rng_;
+  StepStatistics statistics_;
   int64_t step_ = 0;
+  int64_t explained_ = 0;  // skipped steps
 };
 
 }  // namespace halftone

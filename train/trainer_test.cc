@@ -14,12 +14,15 @@
 #include "nn/optim/sgd.h"
 #include "tensor/ops/elementwise/elementwise.h"
 #include "testing/tensors.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+#include "train/numerics_state.h"
 #include "train/state_dict.h"
 
 namespace halftone {
 namespace {
 
-constexpr const char* kRecipes[] = {"fp32", "amp_bf16", "amp_fp16"};
+constexpr const char* kRecipes[] = {"fp32", "amp_bf16", "amp_fp16", "pure_bf16", "pure_fp16"};
 
 // Images of noise around a mean of their class: easy, but not trivial.
 Batch ClassBatch(Device& device, int64_t size, uint64_t seed) {
@@ -37,13 +40,16 @@ Batch ClassBatch(Device& device, int64_t size, uint64_t seed) {
   return {images, labels};
 }
 
-std::unique_ptr<Trainer> MakeTrainer(Device& device, std::unique_ptr<nn::Module> model, const std::string& recipe_name,
-                                     LossScaleOptions scaling = {}, double rate = 0.05) {
+std::unique_ptr<Trainer> MakeTrainer(Device& device, std::unique_ptr<nn::Module> model,
+                                     const std::string& recipe_name, LossScaleOptions scaling = {},
+                                     double rate = 0.05, TrainerOptions options = {}) {
   const amp::Recipe recipe = amp::FindRecipe(recipe_name).value();
   scaling.enabled = scaling.enabled && recipe.scales_loss;
-  return std::make_unique<Trainer>(device, std::move(model), MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
-                                   MakeConstantSchedule({}, rate, 1000).value(), GradScaler::Create(scaling).value(),
-                                   TrainerOptions{.policy = amp::MakePolicy(recipe)});
+  options.policy = amp::MakePolicy(recipe);
+  if (recipe.pure) options.weights16 = recipe.lower;
+  return std::make_unique<Trainer>(
+      device, std::move(model), MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
+      MakeConstantSchedule({}, rate, 1000).value(), GradScaler::Create(scaling).value(), options);
 }
 
 std::unique_ptr<nn::Module> SmallCnn() { return models::MakeModel({.name = "cnn", .width = 8}).value(); }
@@ -104,7 +110,8 @@ TEST_P(RecipeTest, ASteadyStateStepTakesNothingFromTheSystem) {
 }
 
 TEST_P(RecipeTest, GradientNormIsThatOfTheUnscaledGradients) {
-  auto trainer = MakeTrainer(device_, SmallCnn(), GetParam()), reference = MakeTrainer(device_, SmallCnn(), "fp32");
+  auto trainer = MakeTrainer(device_, SmallCnn(), GetParam()),
+       reference = MakeTrainer(device_, SmallCnn(), "fp32");
   const Batch batch = ClassBatch(device_, 16, 1);
   const double expected = reference->Step(batch)->grad_norm;
   EXPECT_NEAR(trainer->Step(batch)->grad_norm / expected, 1, 0.05);
@@ -112,6 +119,113 @@ TEST_P(RecipeTest, GradientNormIsThatOfTheUnscaledGradients) {
 
 INSTANTIATE_TEST_SUITE_P(Recipes, RecipeTest, ::testing::ValuesIn(kRecipes),
                          [](const auto& info) { return std::string(info.param); });
+
+// Without batch norm, which sees each micro-batch alone.
+class OneLayer : public nn::Module {
+ public:
+  OneLayer() : fc_({.in = 32 * 32 * 3, .out = 10}) {}
+  nn::Variable Forward(const nn::Variable& x) override { return fc_(nn::Flatten(x)); }
+  void Visit(nn::Visitor& v) override { v("fc", fc_); }
+
+ private:
+  nn::Linear fc_;
+};
+
+TEST(TrainerTest, MicroBatchesAddUpToTheBatch) {
+  Device device;
+  auto whole = MakeTrainer(device, std::make_unique<OneLayer>(), "fp32"),
+       parts = MakeTrainer(device, std::make_unique<OneLayer>(), "fp32", {}, 0.05, {.micro_batches = 4});
+  for (int i = 0; i < 5; ++i) {
+    const Batch batch = ClassBatch(device, 32, i);
+    const StepResult a = whole->Step(batch).value(), b = parts->Step(batch).value();
+    EXPECT_NEAR(a.loss, b.loss, 1e-5);
+    EXPECT_NEAR(a.grad_norm, b.grad_norm, 1e-4 * a.grad_norm);
+    EXPECT_EQ(a.correct, b.correct);
+  }
+  const std::vector<Tensor> a = Snapshot(*whole), b = Snapshot(*parts);
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_LT(Distance(ToDoubles(a[i]), ToDoubles(b[i])), 1e-4);
+}
+
+TEST(TrainerTest, AnOverflowInAnyMicroBatchSkipsTheStep) {
+  Device device;
+  auto trainer =
+      MakeTrainer(device, SmallCnn(), "amp_fp16", {}, 0.05, {.micro_batches = 4, .explain_overflows = -1});
+  Batch batch = ClassBatch(device, 16, 1);
+  batch.images.span<float>()[9 * 32 * 32 * 3 + 5] = 1e30f;  // of the third part
+  const std::vector<Tensor> before = Snapshot(*trainer);
+  const StepResult result = trainer->Step(batch).value();
+  EXPECT_TRUE(result.skipped);
+  ASSERT_TRUE(result.overflow.has_value());
+  EXPECT_EQ(result.overflow->index[0], 1);
+}
+
+TEST(TrainerTest, ASkippedStepSaysWhereTheFirstInfinityArose) {
+  Device device;
+  auto silent = MakeTrainer(device, SmallCnn(), "amp_fp16"),
+       telling = MakeTrainer(device, SmallCnn(), "amp_fp16", {}, 0.05, {.explain_overflows = 1});
+  const Batch good = ClassBatch(device, 16, 1);
+  Batch bad = ClassBatch(device, 16, 2);
+  bad.images.span<float>()[32 * 32 * 3 + 4] = -7e4f;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(silent->Step(bad).value().skipped);
+    const StepResult result = telling->Step(bad).value();
+    ASSERT_TRUE(result.skipped);
+    ASSERT_EQ(result.overflow.has_value(), i == 0);
+    if (i > 0) continue;
+    const OverflowReport& report = *result.overflow;
+    EXPECT_EQ(report.OneLine(), "forward cast of conv1, output (float16): -inf at [1, 0, 1, 1]");
+    EXPECT_EQ(report.nonfinite, 1);
+    EXPECT_NE(report.ToString().find("amax"), std::string::npos);
+  }
+  // Looking changes nothing.
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(silent->Step(good).ok());
+    ASSERT_TRUE(telling->Step(good).ok());
+  }
+  EXPECT_TRUE(Same(Snapshot(*silent), Snapshot(*telling)));
+}
+
+TEST(TrainerTest, StatisticsGoOnFromACheckpoint) {
+  Device device;
+  const std::string folder = testing::TempDir() + "/statistics";
+  auto first = MakeTrainer(device, SmallCnn(), "amp_fp16"),
+       second = MakeTrainer(device, SmallCnn(), "amp_fp16");
+  Batch bad = ClassBatch(device, 16, 2);
+  bad.images.span<float>()[0] = 1e30f;
+  ASSERT_TRUE(first->Step(bad).ok());
+  ASSERT_TRUE(first->Step(ClassBatch(device, 16, 1)).ok());
+  ASSERT_TRUE(SaveCheckpoint(folder, *first, {}).ok());
+  const CheckpointState state = ReadCheckpointState(folder).value();
+  const absl::Status loaded = LoadCheckpoint(folder, state, *second);
+  ASSERT_TRUE(loaded.ok()) << loaded;
+  // As text, where NaN equals NaN.
+  EXPECT_EQ(PrintConfig(ToProto(second->statistics().state())),
+            PrintConfig(ToProto(first->statistics().state())));
+  EXPECT_EQ(second->statistics().totals().skipped(), 1);
+}
+
+TEST(TrainerTest, ALayerMayKeepFloat32) {
+  Device device;
+  const nn::CastPolicy wide = amp::MakePartPolicy(amp::FindRecipe("fp32").value());
+  TrainerOptions options;
+  options.overrides = {{"*", wide}};
+  auto all_wide = MakeTrainer(device, SmallCnn(), "amp_bf16", {}, 0.05, options),
+       fp32 = MakeTrainer(device, SmallCnn(), "fp32");
+  const Batch batch = ClassBatch(device, 16, 1);
+  EXPECT_EQ(all_wide->Step(batch)->loss, fp32->Step(batch)->loss);
+  EXPECT_TRUE(Same(Snapshot(*all_wide), Snapshot(*fp32)));
+}
+
+TEST(TrainerTest, ZeroGradientsAreWarnedOf) {
+  Device device;
+  auto trainer = MakeTrainer(device, SmallCnn(), "fp32", {}, 0.05,
+                             {.statistics = {.max_zero_share = 0.9}, .count_zeros_every = 1});
+  Batch batch = ClassBatch(device, 16, 1);
+  for (float& x : batch.images.span<float>()) x = 0;  // the first layer's weights get no gradient
+  const StepResult result = trainer->Step(batch).value();
+  ASSERT_FALSE(result.warnings.empty());
+  EXPECT_NE(result.warnings[0].find("conv1.weight"), std::string::npos) << result.warnings[0];
+}
 
 TEST(TrainerTest, AnInfinityInTheGradientsSkipsExactlyThatStep) {
   Device device;
@@ -135,20 +249,20 @@ TEST(TrainerTest, AnInfinityInTheGradientsSkipsExactlyThatStep) {
   EXPECT_FALSE(Same(Snapshot(*trainer), before));
 }
 
-// A linear classifier under a softmax of temperature 2^20: its logits' gradients are far below float16's smallest number.
+// A linear classifier under a softmax of temperature 2^20: its logits' gradients are far below float16's
+// smallest number.
 class HotClassifier : public nn::Module {
  public:
   nn::Variable Forward(const nn::Variable& x) override {
     constexpr double kCoolness = 0x1p-20;
     const nn::Variable y = fc_(nn::Flatten(x));
-    return y.graph().Record("scale", ops::Scale(y.value(), kCoolness), {y}, [](nn::BackwardContext& c) {
-      c.Give(0, ops::Scale(c.dy(), kCoolness));
-    });
+    return y.graph().Record("scale", ops::Scale(y.value(), kCoolness), {y},
+                            [](nn::BackwardContext& c) { c.Give(0, ops::Scale(c.dy(), kCoolness)); });
   }
   void Visit(nn::Visitor& v) override { v("fc", fc_); }
 
  private:
-  nn::Linear fc_{{.in = 32 * 32 * 3, .out = 10}};
+  nn::Linear fc_;
 };
 
 TEST(TrainerTest, GradientsThatVanishInFloat16TrainWithLossScalingAlone) {
@@ -172,13 +286,15 @@ TEST(TrainerTest, WithoutLossScalingWhatIsNotFiniteStopsAndSaysWhere) {
   Batch bad = ClassBatch(device, 16, 2);
   bad.images.span<float>()[7] = std::numeric_limits<float>::quiet_NaN();
   const absl::Status in_input = trainer->Step(bad).status();
-  EXPECT_NE(in_input.message().find("the loss became nan in step 2: first in the input"), std::string::npos) << in_input;
+  EXPECT_NE(in_input.message().find("the loss became nan in step 2: first in the input"), std::string::npos)
+      << in_input;
 
   nn::ForEachParameter(trainer->model(), [](const std::string& path, nn::Parameter& p) {
     if (path == "conv2.weight") p.mutable_master().span<float>()[0] = std::numeric_limits<float>::infinity();
   });
   const absl::Status in_weights = trainer->Step(ClassBatch(device, 16, 1)).status();
-  EXPECT_NE(in_weights.message().find("first in the weights of conv2.weight"), std::string::npos) << in_weights;
+  EXPECT_NE(in_weights.message().find("first in the weights of conv2.weight"), std::string::npos)
+      << in_weights;
 
   // Weights of 1e18 and more: whether the loss or the gradients overflow first, the step after is the last.
   auto diverged = MakeTrainer(device, SmallCnn(), "fp32", {}, /*rate=*/1e20);
@@ -201,8 +317,9 @@ TEST(TrainerTest, EndlessSkippingStopsAtTheFloorOfTheScale) {
 
 TEST(TrainerTest, AtTheFloorItMayTrainInTheFallbackPrecisionForAWhile) {
   Device device;
-  auto trainer = MakeTrainer(device, SmallCnn(), "amp_fp16",
-                             {.initial = 1, .floor_policy = FloorPolicy::kFallback, .floor_patience = 1, .fallback_steps = 1});
+  auto trainer = MakeTrainer(
+      device, SmallCnn(), "amp_fp16",
+      {.initial = 1, .floor_policy = FloorPolicy::kFallback, .floor_patience = 1, .fallback_steps = 1});
   auto fp32 = MakeTrainer(device, SmallCnn(), "fp32"), fp16 = MakeTrainer(device, SmallCnn(), "amp_fp16");
   const Batch good = ClassBatch(device, 16, 1);
   Batch bad = good;
@@ -223,10 +340,9 @@ TEST(TrainerTest, ClippingBoundsTheStep) {
   Device device;
   const Batch batch = ClassBatch(device, 16, 1);
   const auto length_of_step = [&](double max_norm) {
-    auto trainer = std::make_unique<Trainer>(device, SmallCnn(), MakeSgd({}).value(),
-                                             MakeConstantSchedule({}, 1, 10).value(),
-                                             GradScaler::Create({.enabled = false}).value(),
-                                             TrainerOptions{.max_norm = max_norm});
+    auto trainer = std::make_unique<Trainer>(
+        device, SmallCnn(), MakeSgd({}).value(), MakeConstantSchedule({}, 1, 10).value(),
+        GradScaler::Create({.enabled = false}).value(), TrainerOptions{.max_norm = max_norm});
     const std::vector<Tensor> before = Snapshot(*trainer);
     EXPECT_TRUE(trainer->Step(batch).ok());
     double squares = 0;

@@ -262,7 +262,7 @@ class HotClassifier : public nn::Module {
   void Visit(nn::Visitor& v) override { v("fc", fc_); }
 
  private:
-  nn::Linear fc_;
+  nn::Linear fc_{{.in = 32 * 32 * 3, .out = 10}};
 };
 
 TEST(TrainerTest, GradientsThatVanishInFloat16TrainWithLossScalingAlone) {

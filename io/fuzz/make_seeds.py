@@ -217,5 +217,5 @@ for seed in (
     "pytorch_zip/tensor.pth",
     "safetensors/torch.safetensors",
 ):
-    write("by_content", seed.split("/")[1], (CORPUS / seed).read_bytes())
+    write("by_content", seed.replace("/", "_"), (CORPUS / seed).read_bytes())
 write("by_content", "nothing.bin", b"nothing that is known")

@@ -1,12 +1,12 @@
-// Full training steps (forward, backward, unscale and check, optimiser, working copies) in mixed precision against
-// float32, in turns within one run: an MLP (784-256-10), where a step is mostly small things, and BigNet (18.9 million
-// weights), where it is matrix products and memory.
+// Full training steps (forward, backward, unscale and check, optimiser, working copies) in mixed precision
+// against float32, in turns within one run: an MLP (784-256-10), where a step is mostly small things, and
+// BigNet (18.9 million weights), where it is matrix products and memory.
 //
 //   bazel run //bench:training_step -- [--threads=2] [--rounds=9] [--only=bignet/128/adam]
 //
-// A round gives every recipe one turn of several steps. Times are those of one step: median, least and most of the
-// rounds; "x fp32" is how many times faster than float32 in the same round: median (least to most). A machine with
-// other work to do shows in the load average and in the spread.
+// A round gives every recipe one turn of several steps. Times are those of one step: median, least and most
+// of the rounds; "x fp32" is how many times faster than float32 in the same round: median (least to most). A
+// machine with other work to do shows in the load average and in the spread.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -67,7 +67,8 @@ class Runner {
     trainer_ = std::make_unique<Trainer>(
         device_, models::MakeModel({.name = model.name, .width = model.width, .image = model.image}).value(),
         optimizer.make(), MakeConstantSchedule({}, 1e-4, 1).value(),
-        GradScaler::Create({.enabled = recipe.scales_loss}).value(), TrainerOptions{.policy = amp::MakePolicy(recipe)});
+        GradScaler::Create({.enabled = recipe.scales_loss}).value(),
+        TrainerOptions{.policy = amp::MakePolicy(recipe)});
     Steps(3);  // makes the primitives and fills the allocator's cache
     // A turn is long enough for the clock, and for what the other recipes left in the caches not to matter.
     steps_ = std::max<int64_t>(1, static_cast<int64_t>(0.1 / Steps(2)));
@@ -92,7 +93,8 @@ class Runner {
       const absl::StatusOr<StepResult> result = trainer_->Step(batch_);
       HALFTONE_CHECK(result.ok() && !result->skipped);
     }
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / static_cast<double>(steps);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
+           static_cast<double>(steps);
   }
 
   Device device_;
@@ -127,8 +129,9 @@ void Measure(const std::string& name, const ModelCase& model, int64_t batch, con
   getloadavg(&load, 1);
   for (size_t i = 0; i < runners.size(); ++i) {
     const Spread ms = SpreadOf(seconds[i]), speedup = SpreadOf(speedups[i]);
-    absl::PrintF("%-18s %-9s %10.3f %10.3f %10.3f %8.2f (%.2f to %.2f) %8.2f\n", name, kRecipes[i], 1e3 * ms.median,
-                 1e3 * ms.least, 1e3 * ms.most, speedup.median, speedup.least, speedup.most, load);
+    absl::PrintF("%-18s %-9s %10.3f %10.3f %10.3f %8.2f (%.2f to %.2f) %8.2f\n", name, kRecipes[i],
+                 1e3 * ms.median, 1e3 * ms.least, 1e3 * ms.most, speedup.median, speedup.least, speedup.most,
+                 load);
   }
   std::fflush(stdout);
 }
@@ -138,18 +141,20 @@ int Main(absl::Span<char*> arguments) {
   std::string only;
   for (absl::string_view argument : arguments) {
     const absl::string_view whole = argument;
-    const bool known = (absl::ConsumePrefix(&argument, "--threads=") && absl::SimpleAtoi(argument, &threads)) ||
-                       (absl::ConsumePrefix(&argument, "--rounds=") && absl::SimpleAtoi(argument, &rounds)) ||
-                       (absl::ConsumePrefix(&argument, "--only=") && (only = std::string(argument), true));
+    const bool known =
+        (absl::ConsumePrefix(&argument, "--threads=") && absl::SimpleAtoi(argument, &threads)) ||
+        (absl::ConsumePrefix(&argument, "--rounds=") && absl::SimpleAtoi(argument, &rounds)) ||
+        (absl::ConsumePrefix(&argument, "--only=") && (only = std::string(argument), true));
     if (!known || rounds < 1 || threads < 0) {
-      absl::FPrintF(stderr, "%s: expected --threads=N, --rounds=N above 0, or --only=PART_OF_A_NAME\n", whole);
+      absl::FPrintF(stderr, "%s: expected --threads=N, --rounds=N above 0, or --only=PART_OF_A_NAME\n",
+                    whole);
       return 1;
     }
   }
   SetNumThreads(threads);
   absl::PrintF("%s; %d threads\n", DescribeCpu(), NumThreads());
-  absl::PrintF("%-18s %-9s %10s %10s %10s %8s %22s\n", "model/batch/optim.", "recipe", "median ms", "least", "most",
-               "x fp32", "load average");
+  absl::PrintF("%-18s %-9s %10s %10s %10s %8s %22s\n", "model/batch/optim.", "recipe", "median ms", "least",
+               "most", "x fp32", "load average");
   for (const ModelCase& model : kModels) {
     for (const int64_t batch : kBatches) {
       for (const OptimizerCase& optimizer : kOptimizers) {

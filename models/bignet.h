@@ -1,7 +1,7 @@
-// Six residual blocks of three linear layers each, with a layer norm between blocks: [N, width] -> [N, width].
+// Six residual blocks of three linear layers, with layer norms in between: [N, width] -> [N, width].
 //
-// Almost nothing but weights, 18.9 million of them at the published width of 1024: what memory and matrix products
-// cost in each precision shows as it is.
+// Almost nothing but weights, 18.9 million of them at the published width of 1024: what memory and matrix
+// products cost in each precision shows as it is.
 #ifndef HALFTONE_MODELS_BIGNET_H_
 #define HALFTONE_MODELS_BIGNET_H_
 
@@ -43,7 +43,9 @@ class BigNet : public nn::Module {
  public:
   explicit BigNet(const ModelConfig& c) {
     for (int i = 0; i < kBlocks; ++i) {
-      if (i > 0) layers_.push_back(std::make_unique<nn::LayerNorm>(nn::LayerNormOptions{.features = c.width}));
+      if (i > 0) {
+        layers_.push_back(std::make_unique<nn::LayerNorm>(nn::LayerNormOptions{.features = c.width}));
+      }
       layers_.push_back(std::make_unique<BigBlock>(c));
     }
   }

@@ -22,8 +22,8 @@ struct LayerNormOptions {
 
 struct LayerNormResult {
   Tensor y;
-  // For LayerNormBackward, of each of the rows. The mean is the sum of both columns of [rows, 2]: a pivot, and
-  // what it misses of the mean. One float alone, far from zero, could be off by more than the rows' deviation.
+  // Of each of the rows, for LayerNormBackward. The mean is the sum of both columns of [rows, 2]: a pivot,
+  // and what it misses of the mean. Far from zero one float alone could miss it by a row's whole deviation.
   Tensor mean, inv_std;
 };
 

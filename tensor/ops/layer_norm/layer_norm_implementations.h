@@ -30,8 +30,8 @@ struct LayerNormBackwardArrays {
 struct LayerNormImplementation {
   absl::string_view name;
   bool (*supports)(DType dtype);
-  void (*forward)(const LayerNormProblem&, double eps, const LayerNormForwardArrays&);
-  void (*backward)(const LayerNormProblem&, const LayerNormBackwardArrays&);
+  void (*forward)(const LayerNormProblem &, double eps, const LayerNormForwardArrays &);
+  void (*backward)(const LayerNormProblem &, const LayerNormBackwardArrays &);
 };
 
 absl::Span<const LayerNormImplementation> LayerNormImplementations();

@@ -1,22 +1,22 @@
 // Vector code: a row is read from memory once and passed over two or three times in the cache.
 //
-// Sums go to kLanes partial sums, element i of a row to the sum i % kLanes, whatever the vector length: the
-// bits depend neither on the instruction set nor on the threads.
+// Sums have kLanes parts, of which element i of a row goes to part i % kLanes, whatever the vector length:
+// the bits depend neither on the instruction set nor on the threads.
 #include "tensor/ops/layer_norm/layer_norm_implementations.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/layer_norm/layer_norm_simd.cc"
+#include <cmath>
+
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 #include "tensor/ops/simd/simd_float-inl.h"
-
-#include <cmath>
 
 #ifndef HALFTONE_LAYER_NORM_SIMD_ONCE
 #define HALFTONE_LAYER_NORM_SIMD_ONCE
 namespace halftone::ops {
 
-// Two of the longest vectors, so that an addition need not wait for the one before.
+// Two of the longest vectors, so that an addition need not always wait for the one before.
 constexpr size_t kLanes = 32;
 
 }  // namespace halftone::ops
@@ -27,31 +27,42 @@ namespace halftone::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Calls f(d, i, lane) for consecutive i that cover [0, n), where lane is i % kLanes.
-template <class F>
-HWY_INLINE void ForLanes(size_t n, const F& f) {
-  const FloatTag d;
-  const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; lane += lanes) f(d, i + lane, lane);
-  }
-  ForVectors(n - i, [&](auto d1, size_t lane) HWY_ATTR { f(d1, i + lane, lane); });
-}
-
-// kLanes sums that begin at zero.
+// Two sums over n elements, each in kLanes parts. f(d, i, a, b) adds what elements i, i + 1, ... give to the
+// vectors a and b.
 struct PartialSums {
-  template <class D>
-  HWY_INLINE void Add(D d, size_t lane, hn::Vec<D> v) {
-    hn::StoreU(hn::Add(hn::LoadU(d, sums + lane), v), d, sums + lane);
-  }
-  HWY_INLINE double Total() const {
-    double total = 0;
-    for (const float s : sums) total += s;
-    return total;
+  template <class F>
+  HWY_INLINE PartialSums(size_t n, const F& f) {
+    const FloatTag d;
+    const size_t lanes = hn::Lanes(d), whole = n / kLanes * kLanes;
+    // Two vectors of each sum at a time, in registers: the row is in the cache for the other lanes.
+    for (size_t lane = 0; lane < kLanes; lane += 2 * lanes) {
+      auto a0 = hn::Zero(d), a1 = hn::Zero(d), b0 = hn::Zero(d), b1 = hn::Zero(d);
+      for (size_t i = lane; i < whole; i += kLanes) {
+        f(d, i, a0, b0);
+        f(d, i + lanes, a1, b1);
+      }
+      hn::StoreU(a0, d, a + lane);
+      hn::StoreU(a1, d, a + lane + lanes);
+      hn::StoreU(b0, d, b + lane);
+      hn::StoreU(b1, d, b + lane + lanes);
+    }
+    ForVectors(n - whole, [&](auto d1, size_t lane) HWY_ATTR {
+      auto va = hn::LoadU(d1, a + lane), vb = hn::LoadU(d1, b + lane);
+      f(d1, whole + lane, va, vb);
+      hn::StoreU(va, d1, a + lane);
+      hn::StoreU(vb, d1, b + lane);
+    });
   }
 
-  HWY_ALIGN float sums[kLanes] = {};
+  static HWY_INLINE double Total(const float* parts) {
+    double total[4] = {};  // that need not wait for each other
+    for (size_t lane = 0; lane < kLanes; lane += 4) {
+      for (size_t k = 0; k < 4; ++k) total[k] += parts[lane + k];
+    }
+    return (total[0] + total[1]) + (total[2] + total[3]);
+  }
+
+  float a[kLanes], b[kLanes];
 };
 
 // (x - mean) for a mean in two parts.
@@ -65,18 +76,18 @@ HWY_INLINE void ForwardRow(const T* HWY_RESTRICT x, size_t n, double eps, const 
                            const float* HWY_RESTRICT beta, T* HWY_RESTRICT y, float* HWY_RESTRICT mean,
                            float* HWY_RESTRICT inv_std) {
   const double count = static_cast<double>(n);
-  PartialSums sums;
-  ForLanes(n, [&](auto d, size_t i, size_t lane) HWY_ATTR { sums.Add(d, lane, LoadFloats(d, x + i)); });
-  const float pivot = static_cast<float>(sums.Total() / count);
+  const PartialSums sums(
+      n, [&](auto d, size_t i, auto& sum, auto&) HWY_ATTR { sum = hn::Add(sum, LoadFloats(d, x + i)); });
+  const float pivot = static_cast<float>(PartialSums::Total(sums.a) / count);
 
   // The pivot is near enough to the mean for its distance to be found, and taken off the squares, exactly.
-  PartialSums rests, squares;
-  ForLanes(n, [&](auto d, size_t i, size_t lane) HWY_ATTR {
+  const PartialSums moments(n, [&](auto d, size_t i, auto& sum, auto& square) HWY_ATTR {
     const auto apart = hn::Sub(LoadFloats(d, x + i), hn::Set(d, pivot));
-    rests.Add(d, lane, apart);
-    squares.Add(d, lane, hn::Mul(apart, apart));
+    sum = hn::Add(sum, apart);
+    square = hn::Add(square, hn::Mul(apart, apart));
   });
-  const double rest = rests.Total() / count, variance = squares.Total() / count - rest * rest;
+  const double rest = PartialSums::Total(moments.a) / count;
+  const double variance = PartialSums::Total(moments.b) / count - rest * rest;
   mean[0] = pivot;
   mean[1] = static_cast<float>(rest);
   // Rounding may leave a little less than nothing (a NaN stays).
@@ -94,19 +105,18 @@ template <typename T>
 HWY_INLINE void BackwardRow(const T* HWY_RESTRICT x, const T* HWY_RESTRICT dy, size_t n,
                             const float* HWY_RESTRICT gamma, const float* HWY_RESTRICT mean, float inv_std,
                             T* HWY_RESTRICT dx, float* HWY_RESTRICT dgamma, float* HWY_RESTRICT dbeta) {
-  PartialSums sums, products;
-  ForLanes(n, [&](auto d, size_t i, size_t lane) HWY_ATTR {
+  const PartialSums sums(n, [&](auto d, size_t i, auto& sum, auto& product) HWY_ATTR {
     const auto z = hn::Mul(Centred(d, x + i, mean), hn::Set(d, inv_std));
     const auto v = LoadFloats(d, dy + i);
     const auto g = hn::Mul(v, hn::LoadU(d, gamma + i));
-    sums.Add(d, lane, g);
-    products.Add(d, lane, hn::Mul(g, z));
+    sum = hn::Add(sum, g);
+    product = hn::Add(product, hn::Mul(g, z));
     hn::StoreU(hn::Add(hn::LoadU(d, dgamma + i), hn::Mul(v, z)), d, dgamma + i);
     hn::StoreU(hn::Add(hn::LoadU(d, dbeta + i), v), d, dbeta + i);
   });
   const double count = static_cast<double>(n);
-  const float mean_g = static_cast<float>(sums.Total() / count);
-  const float mean_gz = static_cast<float>(products.Total() / count);
+  const float mean_g = static_cast<float>(PartialSums::Total(sums.a) / count);
+  const float mean_gz = static_cast<float>(PartialSums::Total(sums.b) / count);
   // With z = (x - mean) * inv_std and g = dy * gamma:  dx = inv_std * (g - mean(g) - z * mean(g * z)).
   ForVectors(n, [&](auto d, size_t i) HWY_ATTR {
     const auto inverse = hn::Set(d, inv_std);
@@ -167,7 +177,7 @@ void SimdForward(const LayerNormProblem& p, double eps, const LayerNormForwardAr
 }
 
 void SimdBackward(const LayerNormProblem& p, const LayerNormBackwardArrays& a) {
-  // Rows whose dgamma and dbeta are summed in float, one after the other; the blocks' sums are added in double.
+  // The rows of a block are summed in float, one after the other, and the blocks' sums in double.
   // Few rows a block, for precision and for the threads; few blocks, for memory.
   const size_t block = std::max({size_t{4}, kGrain / p.n, (p.rows + 63) / 64});
   const size_t blocks = (p.rows + block - 1) / block;

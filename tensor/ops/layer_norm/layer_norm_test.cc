@@ -79,7 +79,7 @@ TEST(LayerNormTest, EveryRowAgreesWithTheReference) {
         const Case c = {dtype, rows, n};
         const Outcome expected = OutcomeOf(kReferenceLayerNorm, c);
         const double eps = EpsilonOf(DType::kF32);
-        // A rounding of a number of size |largest| to the dtype, on the other side of the middle now and then.
+        // The largest numbers may be rounded to the other side, where they are next to the middle.
         const double stored = dtype == DType::kF32 ? 0 : EpsilonOf(dtype);
         for (const LayerNormImplementation& row : LayerNormImplementations()) {
           if (!row.supports(dtype) || row.name == kReferenceLayerNorm.name) continue;
@@ -198,12 +198,15 @@ TEST(LayerNormTest, NanStaysInItsRow) {
   x.data<float>()[40 + 7] = NAN;
   const Tensor ones = FromDoubles(device, DType::kF32, {40}, std::vector<double>(40, 1));
   const LayerNormResult result = LayerNormForward(x, ones, ones, {});
-  for (int64_t i = 0; i < x.elements(); ++i) EXPECT_EQ(std::isnan(result.y.data<float>()[i]), i / 40 == 1) << i;
+  for (int64_t i = 0; i < x.elements(); ++i) {
+    EXPECT_EQ(std::isnan(result.y.data<float>()[i]), i / 40 == 1) << i;
+  }
 }
 
 TEST(LayerNormTest, NoRowsGiveNoOutputAndNoGradient) {
   Device device;
-  const Tensor x = Tensor::Empty(device, DType::kF32, {0, 3}), ones = Tensor::From<float>(device, {3}, {{1, 1, 1}});
+  const Tensor x = Tensor::Empty(device, DType::kF32, {0, 3});
+  const Tensor ones = Tensor::From<float>(device, {3}, {{1, 1, 1}});
   const LayerNormResult result = LayerNormForward(x, ones, ones, {});
   EXPECT_TRUE(result.y.shape() == x.shape());
   const LayerNormGradients g = LayerNormBackward(x, ones, result.mean, result.inv_std, x);
@@ -234,7 +237,8 @@ Tensor FromJson(Device& device, DType dtype, const nlohmann::json& j) {
   for (const auto& row : j) {
     for (const double v : row) values.push_back(v);
   }
-  return FromDoubles(device, dtype, {static_cast<int64_t>(j.size()), static_cast<int64_t>(j[0].size())}, values);
+  const Shape shape = {static_cast<int64_t>(j.size()), static_cast<int64_t>(j[0].size())};
+  return FromDoubles(device, dtype, shape, values);
 }
 
 // Relative to the largest magnitude of each row, as these differ by orders of magnitude.
@@ -245,7 +249,9 @@ void ExpectNearByRow(const Tensor& actual, const Tensor& expected, double tolera
   for (size_t row = 0; row < b.size(); row += n) {
     double magnitude = 0;
     for (size_t i = row; i < row + n; ++i) magnitude = std::max(magnitude, std::abs(b[i]));
-    for (size_t i = row; i < row + n; ++i) EXPECT_NEAR(a[i], b[i], tolerance * magnitude) << "row " << row / n;
+    for (size_t i = row; i < row + n; ++i) {
+      EXPECT_NEAR(a[i], b[i], tolerance * magnitude) << "row " << row / n;
+    }
   }
 }
 

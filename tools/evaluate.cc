@@ -1,0 +1,71 @@
+// Evaluates the checkpoint of a run on its data set's test split, in any recipe, or in several side by side.
+//
+//   evaluate runs/cnn --recipe=amp_fp16 --set='data { root: "/data/cifar-10-batches-bin" }'
+//   evaluate runs/cnn --compare=fp32,amp_fp16,amp_bf16
+//
+// A table on stdout; progress and errors (one line) on stderr. Exit code: 0 done, 1 an error.
+
+#include "train/evaluate.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "tools/command_line.h"
+
+ABSL_FLAG(std::string, recipe, "", "the recipe to evaluate in; empty: the one that the run was trained in");
+ABSL_FLAG(std::string, compare, "",
+          "several recipes, side by side, separated by commas; differences are from the first one's results");
+ABSL_FLAG(std::string, set, "",
+          "config text that is merged over the run's, for example --set='data { root: \"/data\" }'; may be "
+          "given again and again");
+ABSL_FLAG(int64_t, batch_size, 0, "images a batch; 0: as in training");
+ABSL_FLAG(int64_t, limit, 0, "evaluate the first so many test images; 0: all");
+
+namespace {
+
+absl::StatusOr<halftone::EvaluationReport> Evaluate(const std::vector<char*>& folders,
+                                                    std::vector<std::string> sets) {
+  if (folders.size() != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(folders.size(), " folders given; expected one, that of a run: evaluate runs/cnn"));
+  }
+  const std::string recipe = absl::GetFlag(FLAGS_recipe), compare = absl::GetFlag(FLAGS_compare);
+  if (!recipe.empty() && !compare.empty()) {
+    return absl::InvalidArgumentError("--recipe and --compare are both given; expected one of them");
+  }
+  halftone::EvaluateOptions options = {.sets = std::move(sets),
+                                       .batch_size = absl::GetFlag(FLAGS_batch_size),
+                                       .limit = absl::GetFlag(FLAGS_limit)};
+  if (!recipe.empty()) options.recipes = {recipe};
+  if (!compare.empty()) options.recipes = absl::StrSplit(compare, ',');
+  try {
+    return halftone::EvaluateCheckpoint(folders[0], options);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory; lower --batch_size, or compare fewer recipes");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage(
+      "evaluates a checkpoint: FOLDER [--recipe=NAME | --compare=NAME,NAME,...] ...");
+  std::vector<std::string> sets = halftone::TakeRepeatedFlag("set", &argc, argv);
+  std::vector<char*> folders = absl::ParseCommandLine(argc, argv);
+  folders.erase(folders.begin());  // the program
+  const absl::StatusOr<halftone::EvaluationReport> report = Evaluate(folders, std::move(sets));
+  if (!report.ok()) return halftone::Fail("evaluate", report.status());
+  std::fputs(halftone::PrintEvaluation(*report).c_str(), stdout);
+  return 0;
+}

@@ -1,0 +1,332 @@
+#include "train/evaluate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "amp/recipe.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "base/status_macros.h"
+#include "datasets/dataset.h"
+#include "datasets/loader.h"
+#include "io/safetensors.h"
+#include "nn/functional.h"
+#include "tensor/ops/cast/cast.h"
+#include "tensor/ops/cross_entropy/cross_entropy.h"
+#include "train/build.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+#include "train/progress.h"
+#include "train/state_dict.h"
+
+namespace halftone {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kWarmUps = 2;  // the first pass makes oneDNN's primitives and the working copies of the weights
+constexpr int64_t kMaxBatch = 65536;
+
+// The folder that holds the checkpoint's two files.
+absl::StatusOr<std::string> FindCheckpoint(const std::string& folder) {
+  const std::string path = ResolveUserPath(folder);
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no ", folder, "; expected the folder of a run, its run.out"));
+  }
+  for (const std::string& candidate : {path + "/checkpoint", path}) {
+    if (std::filesystem::exists(candidate + "/training_state.safetensors", ignored)) return candidate;
+  }
+  return absl::NotFoundError(absl::StrCat(
+      folder, " has no checkpoint; expected the folder of a run (its run.out) or the checkpoint within it"));
+}
+
+struct Precision {
+  nn::CastPolicy policy;
+  std::vector<nn::PolicyOverride> overrides;
+};
+
+// With the config's overrides, which MakeTrainer has checked.
+absl::StatusOr<Precision> PrecisionOf(const PrecisionConfig& config, const amp::Recipe& recipe) {
+  Precision precision = {.policy = amp::MakePolicy(recipe), .overrides = {}};
+  for (const PrecisionOverride& o : config.override()) {
+    if (!o.has_path()) continue;
+    ASSIGN_OR_RETURN(const amp::Recipe part, amp::FindRecipe(o.recipe()));
+    precision.overrides.push_back({o.path(), amp::MakePartPolicy(part)});
+  }
+  for (const PrecisionOverride& o : config.override()) {
+    if (!o.has_op()) continue;
+    RETURN_IF_ERROR(amp::OverrideOp(o.op(), o.cast(), precision.policy));
+    for (nn::PolicyOverride& part : precision.overrides) {
+      RETURN_IF_ERROR(amp::OverrideOp(o.op(), o.cast(), part.policy));
+    }
+  }
+  return precision;
+}
+
+// The first of the largest logits; -1 where one is NaN.
+int64_t Prediction(const float* logits, int64_t classes) {
+  if (std::any_of(logits, logits + classes, [](float x) { return std::isnan(x); })) return -1;
+  return std::max_element(logits, logits + classes) - logits;
+}
+
+struct BatchResult {
+  std::vector<float> logits;  // [images, classes]
+  double loss = 0;            // mean over the batch
+  int64_t correct = 0;
+};
+
+// The model in one recipe, on a device of its own: what that counts is this recipe's alone.
+class Candidate {
+ public:
+  // trained_in: the recipe that the checkpoint's weights are stored for.
+  static absl::StatusOr<std::unique_ptr<Candidate>> Create(const std::string& checkpoint, TrainConfig config,
+                                                           const std::string& trained_in,
+                                                           const amp::Recipe& recipe,
+                                                           const ImageDataset& dataset) {
+    std::unique_ptr<Candidate> made(new Candidate(recipe));
+    // Only the model is wanted of the trainer, in the dtype that its weights are stored in.
+    config.mutable_precision()->set_recipe(trained_in);
+    config.clear_optimizer();
+    config.clear_schedule();
+    ASSIGN_OR_RETURN(made->trainer_, MakeTrainer(config, dataset, /*total_steps=*/1, made->device_));
+    ASSIGN_OR_RETURN(made->precision_, PrecisionOf(config.precision(), recipe));
+    const std::string file = checkpoint + "/model.safetensors";
+    ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(file));
+    RETURN_IF_ERROR(LoadStateDict(reader, file, made->trainer_->model()));
+    const DType stored = recipe.pure ? *recipe.lower : DType::kF32;
+    for (nn::Parameter* p : nn::Parameters(made->trainer_->model())) {
+      if (p->master().dtype() != stored) p->SetMaster(ops::Cast(p->master(), stored));
+    }
+    return made;
+  }
+
+  void WarmUp(const Batch& batch) {
+    for (int i = 0; i < kWarmUps; ++i) Run(batch, /*counts=*/false);
+    // Where the working copies were made, not what a pass takes.
+    result_.activation_bytes = result_.peak_bytes = 0;
+    result_.weight_bytes = device_.allocator().stats().live_bytes;
+  }
+
+  // counts: whether its time does.
+  BatchResult Run(const Batch& from, bool counts) {
+    // The loader's batch lies on another device.
+    Tensor images = Tensor::Empty(device_, from.images.dtype(), from.images.shape());
+    images.CopyFrom(from.images);
+    const int64_t before = device_.allocator().stats().live_bytes;
+    device_.allocator().ResetPeak();
+    const Clock::time_point start = Clock::now();
+    nn::Graph graph({.device = &device_,
+                     .policy = &precision_.policy,
+                     .overrides = precision_.overrides,
+                     .gradients = false});
+    const nn::Variable logits = trainer_->model().Forward(graph.Input(images));
+    if (counts) seconds_.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    const int64_t peak = device_.allocator().stats().peak_bytes;
+    result_.activation_bytes = std::max(result_.activation_bytes, peak - before);
+    result_.peak_bytes = std::max(result_.peak_bytes, peak);
+    const Tensor floats = ops::Cast(logits.value(), DType::kF32);
+    return {.logits = {floats.span<float>().begin(), floats.span<float>().end()},
+            .loss = nn::CrossEntropy(logits, from.labels).Item(),
+            .correct = ops::CountCorrect(logits.value(), from.labels)};
+  }
+
+  void Add(const BatchResult& result, const BatchResult& reference, int64_t images) {
+    loss_sum_ += result.loss * static_cast<double>(images);
+    correct_ += result.correct;
+    images_ += images;
+    const auto classes = static_cast<int64_t>(result.logits.size()) / images;
+    for (int64_t i = 0; i < images; ++i) {
+      const float* a = result.logits.data() + i * classes;
+      const float* b = reference.logits.data() + i * classes;
+      for (int64_t c = 0; c < classes; ++c) AddDifference(a[c], b[c]);
+      if (Prediction(a, classes) != Prediction(b, classes)) ++result_.different_predictions;
+    }
+  }
+
+  double accuracy() const { return static_cast<double>(correct_) / static_cast<double>(images_); }
+
+  RecipeEvaluation Result(int64_t batch_size) {
+    result_.loss = loss_sum_ / static_cast<double>(images_);
+    result_.accuracy = accuracy();
+    result_.notes = device_.Said();
+    std::sort(seconds_.begin(), seconds_.end());
+    const size_t n = seconds_.size();
+    result_.median_seconds = (seconds_[(n - 1) / 2] + seconds_[n / 2]) / 2;
+    result_.p95_seconds = seconds_[(95 * n + 99) / 100 - 1];  // the smallest that 95% do not exceed
+    result_.images_per_second = static_cast<double>(batch_size) * static_cast<double>(n) /
+                                std::accumulate(seconds_.begin(), seconds_.end(), 0.0);
+    return result_;
+  }
+
+ private:
+  explicit Candidate(const amp::Recipe& recipe) { result_.recipe = std::string(recipe.name); }
+
+  void AddDifference(double a, double b) {
+    if (a == b) return;  // infinities too
+    const double difference = std::abs(a - b);
+    result_.max_logit_difference =
+        std::max(result_.max_logit_difference,
+                 std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference);
+  }
+
+  Device device_{/*notes=*/nullptr};
+  Precision precision_;
+  std::unique_ptr<Trainer> trainer_;
+  std::vector<double> seconds_;  // of each batch that counts
+  double loss_sum_ = 0;
+  int64_t correct_ = 0, images_ = 0;
+  RecipeEvaluation result_;
+};
+
+absl::StatusOr<std::vector<amp::Recipe>> FindRecipes(const std::vector<std::string>& names) {
+  std::vector<amp::Recipe> recipes;
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(const amp::Recipe recipe, amp::FindRecipe(name));
+    recipes.push_back(recipe);
+  }
+  return recipes;
+}
+
+absl::Status CheckOptions(const EvaluateOptions& options) {
+  if (options.batch_size < 0 || options.batch_size > kMaxBatch) {
+    return absl::InvalidArgumentError(absl::StrCat("batch_size is ", options.batch_size, "; expected 1 to ",
+                                                   kMaxBatch, ", or 0 for the run's"));
+  }
+  if (options.limit < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("limit is ", options.limit, "; expected a number of images, or 0 for all"));
+  }
+  return FindRecipes(options.recipes).status();
+}
+
+absl::StatusOr<TrainConfig> MergedConfig(const TrainConfig& run, const std::vector<std::string>& sets) {
+  ASSIGN_OR_RETURN(const TrainConfig changes, LoadTrainConfig("", sets));
+  TrainConfig config = run;
+  config.MergeFrom(changes);
+  RETURN_IF_ERROR(ResolveTrainConfig(config));
+  return config;
+}
+
+absl::StatusOr<ImageDataset> LoadTestImages(const DataConfig& data, int64_t limit) {
+  // data.limit is of training images: mean and deviation are theirs.
+  ASSIGN_OR_RETURN(ImageDataset dataset,
+                   LoadDataset(data.name(), ResolveInputPath(data.root()), data.limit()));
+  if (limit > 0 && limit < dataset.test.size()) {
+    dataset.test.labels.resize(limit);
+    dataset.test.pixels.resize(limit * dataset.image_bytes());
+  }
+  return dataset;
+}
+
+absl::Status EvaluateAll(const ImageDataset& dataset, int64_t batch_size,
+                         const std::vector<std::unique_ptr<Candidate>>& candidates, std::FILE* log) {
+  Device loaders(/*notes=*/nullptr);
+  ASSIGN_OR_RETURN(const std::unique_ptr<DataLoader> loader,
+                   DataLoader::Create(loaders, dataset, dataset.test, {.batch_size = batch_size}));
+  Progress progress(log);
+  int64_t done = 0;
+  for (int64_t b = 0; b < loader->batches_per_epoch(); ++b) {
+    const Batch batch = loader->Next();
+    if (b == 0) {
+      for (const auto& candidate : candidates) candidate->WarmUp(batch);
+    }
+    const int64_t images = batch.labels.elements();
+    BatchResult reference;
+    for (const auto& candidate : candidates) {
+      const BatchResult result = candidate->Run(batch, /*counts=*/images == batch_size);
+      if (candidate == candidates.front()) reference = result;
+      candidate->Add(result, reference, images);
+    }
+    done += images;
+    progress.Update([&] {
+      return absl::StrFormat("%d of %d images  acc %.2f%%", done, dataset.test.size(),
+                             100 * candidates.front()->accuracy());
+    });
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<EvaluationReport> EvaluateCheckpoint(const std::string& folder,
+                                                    const EvaluateOptions& options) {
+  RETURN_IF_ERROR(CheckOptions(options));
+  ASSIGN_OR_RETURN(const std::string checkpoint, FindCheckpoint(folder));
+  ASSIGN_OR_RETURN(const CheckpointState state, ReadCheckpointState(checkpoint));
+  ASSIGN_OR_RETURN(const TrainConfig config, MergedConfig(state.config(), options.sets));
+  ASSIGN_OR_RETURN(
+      const std::vector<amp::Recipe> recipes,
+      FindRecipes(options.recipes.empty() ? std::vector{config.precision().recipe()} : options.recipes));
+  SetNumThreads(config.run().threads());
+  ASSIGN_OR_RETURN(const ImageDataset dataset, LoadTestImages(config.data(), options.limit));
+  const std::string& trained_in = state.config().precision().recipe();
+  std::vector<std::unique_ptr<Candidate>> candidates;
+  for (const amp::Recipe& recipe : recipes) {
+    ASSIGN_OR_RETURN(std::unique_ptr<Candidate> candidate,
+                     Candidate::Create(checkpoint, config, trained_in, recipe, dataset));
+    candidates.push_back(std::move(candidate));
+  }
+  EvaluationReport report = {
+      .folder = folder,
+      .model = config.model().name(),
+      .dataset = dataset.name,
+      .trained_in = trained_in,
+      .step = state.step(),
+      .images = dataset.test.size(),
+      .batch_size = std::min(options.batch_size > 0 ? options.batch_size : config.data().batch_size(),
+                             dataset.test.size()),
+      .threads = NumThreads(),
+      .recipes = {}};
+  RETURN_IF_ERROR(EvaluateAll(dataset, report.batch_size, candidates, options.log));
+  for (const auto& candidate : candidates) report.recipes.push_back(candidate->Result(report.batch_size));
+  return report;
+}
+
+std::string PrintEvaluation(const EvaluationReport& report) {
+  std::string text =
+      absl::StrFormat("%s: %s after step %d in %s; %d test images of %s, batches of %d, %d threads\n",
+                      report.folder, report.model, report.step, report.trained_in, report.images,
+                      report.dataset, report.batch_size, report.threads);
+  const auto row = [&](absl::string_view name, auto cell) {
+    absl::StrAppendFormat(&text, "%-36s", name);
+    for (const RecipeEvaluation& r : report.recipes) absl::StrAppendFormat(&text, " %12s", cell(r));
+    text += '\n';
+  };
+  const auto mebibytes = [](int64_t bytes) {
+    return absl::StrFormat("%.2f", static_cast<double>(bytes) / (1 << 20));
+  };
+  using Row = const RecipeEvaluation&;
+  row("", [](Row r) { return r.recipe; });
+  row("accuracy, %", [](Row r) { return absl::StrFormat("%.2f", 100 * r.accuracy); });
+  row("loss", [](Row r) { return absl::StrFormat("%.4f", r.loss); });
+  row("forward pass of a batch, median, ms",
+      [](Row r) { return absl::StrFormat("%.3f", 1e3 * r.median_seconds); });
+  row("forward pass of a batch, p95, ms", [](Row r) { return absl::StrFormat("%.3f", 1e3 * r.p95_seconds); });
+  row("images/s", [](Row r) { return absl::StrFormat("%.0f", r.images_per_second); });
+  row("weights, MiB", [&](Row r) { return mebibytes(r.weight_bytes); });
+  row("activations, at most, MiB", [&](Row r) { return mebibytes(r.activation_bytes); });
+  row("peak, MiB", [&](Row r) { return mebibytes(r.peak_bytes); });
+  if (report.recipes.size() > 1) {
+    const std::string& first = report.recipes.front().recipe;
+    row(absl::StrCat("logits differ from ", first, "'s by"),
+        [](Row r) { return absl::StrFormat("%.3g", r.max_logit_difference); });
+    row("predictions that differ", [](Row r) { return absl::StrCat(r.different_predictions); });
+  }
+  for (const RecipeEvaluation& r : report.recipes) {
+    for (const std::string& note : r.notes) absl::StrAppend(&text, "note: ", r.recipe, ": ", note, "\n");
+  }
+  return text;
+}
+
+}  // namespace halftone

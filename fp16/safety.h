@@ -128,7 +128,8 @@ struct ScaleRange {
   // the edge are not counted, for the histogram does not show them.
   uint64_t underflows = 0;
 
-  // The scale of the range that changes the least.
+  // The scale of the range that changes the least. What just does not underflow under it is subnormal, and
+  // loses digits: where accuracy counts, a scale nearer to `highest`.
   int nearest_to_one() const { return lowest > 0 ? lowest : highest < 0 ? highest : 0; }
 };
 

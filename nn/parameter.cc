@@ -48,6 +48,8 @@ const Tensor& Parameter::Working(DType dtype) {
   return working_;
 }
 
+void Parameter::ClearGradient() { gradient_ = Tensor(); }
+
 Tensor* Parameter::mutable_working16() {
   const bool is16 = working_.defined() && SizeOf(working_.dtype()) == 2;
   return is16 ? &working_ : nullptr;

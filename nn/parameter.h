@@ -60,7 +60,7 @@ class Parameter {
   const Tensor& gradient() const { return gradient_; }
   Tensor& mutable_gradient() { return gradient_; }
   void AccumulateGradient(Tensor gradient);
-  void ClearGradient() { gradient_ = Tensor(); }
+  void ClearGradient();
 
  private:
   Shape shape_;

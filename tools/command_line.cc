@@ -17,7 +17,8 @@ std::vector<std::string> TakeRepeatedFlag(absl::string_view name, int* argc, cha
       while (i < *argc) argv[kept++] = argv[i++];
       break;
     }
-    const bool is_flag = i > 0 && (absl::ConsumePrefix(&argument, two) || absl::ConsumePrefix(&argument, one));
+    const bool is_flag =
+        i > 0 && (absl::ConsumePrefix(&argument, two) || absl::ConsumePrefix(&argument, one));
     if (is_flag && absl::ConsumePrefix(&argument, "=")) {
       values.emplace_back(argument);
     } else if (is_flag && argument.empty() && i + 1 < *argc) {

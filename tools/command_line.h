@@ -10,7 +10,8 @@
 
 namespace halftone {
 
-// Takes every --name=VALUE and --name VALUE out of the arguments, in order: Abseil's flags keep only the last one.
+// Takes every --name=VALUE and --name VALUE out of the arguments, in order: Abseil's flags keep only the last
+// one.
 std::vector<std::string> TakeRepeatedFlag(absl::string_view name, int* argc, char** argv);
 
 // Prints "<program>: <message>" to stderr. Returns the exit code, 1.

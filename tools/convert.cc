@@ -32,8 +32,9 @@
 #include "tensor/shape.h"
 #include "tools/command_line.h"
 #include "tools/convert_file.h"
-#include "tools/convert_progress.h"
 #include "tools/name_filter.h"
+#include "tools/progress.h"
+#include "tools/raw_options.h"
 
 namespace halftone {
 namespace {
@@ -123,33 +124,6 @@ absl::StatusOr<ElementType> FindType(absl::string_view name) {
   return *type;
 }
 
-absl::StatusOr<OpenOptions> RawOptions(absl::string_view dtype, absl::string_view shape) {
-  OpenOptions options;
-  if (!dtype.empty()) {
-    options.raw_type = ElementTypeFromName(dtype);
-    if (!options.raw_type.has_value()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "--dtype: unknown '", dtype,
-          "'; known: ", absl::StrJoin(kAllElementTypes, ", ", [](std::string* out, ElementType type) {
-            absl::StrAppend(out, NameOf(type));
-          })));
-    }
-  }
-  if (!shape.empty()) {
-    std::vector<int64_t> dims;
-    for (const absl::string_view text : absl::StrSplit(shape, absl::ByAnyChar("x,"))) {
-      int64_t d;
-      if (!absl::SimpleAtoi(text, &d) || d < 0) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("--shape: '", shape, "' are no sizes, such as 2x3 or 2,3"));
-      }
-      dims.push_back(d);
-    }
-    options.raw_shape = Shape(dims);
-  }
-  return options;
-}
-
 struct Arguments {
   std::string in, out;
   OpenOptions open;
@@ -202,7 +176,7 @@ absl::StatusOr<Arguments> ParseArguments(int argc, char** argv) {
         absl::StrCat("--seed: '", seed, "' is no whole number from 0 to 2^64 - 1"));
   }
   ASSIGN_OR_RETURN(result.convert.names, NameFilter::Create(include, exclude));
-  ASSIGN_OR_RETURN(result.open, RawOptions(dtype, shape));
+  ASSIGN_OR_RETURN(result.open, ParseRawOptions(dtype, shape));
   return result;
 }
 
@@ -217,13 +191,14 @@ absl::Status Run(Arguments arguments) {
   arguments.convert.stop = &stop_requested;
   try {
     ASSIGN_OR_RETURN(const std::unique_ptr<ArrayFile> file, OpenArrayFile(arguments.in, arguments.open));
-    absl::StatusOr<ConvertSummary> summary;
-    {
-      ProgressLine line;
-      summary = ConvertFile(
-          *file, arguments.out, arguments.convert,
-          [&](absl::string_view doing, uint64_t done, uint64_t all) { line.Show(doing, done, all); });
-    }
+    Progress progress(stderr, TerminalWidth(stderr));
+    absl::string_view now;
+    const absl::StatusOr<ConvertSummary> summary = ConvertFile(
+        *file, arguments.out, arguments.convert, [&](absl::string_view doing, uint64_t done, uint64_t all) {
+          if (now != doing) progress.Start(std::string(now = doing));
+          progress.Update(done, all);
+        });
+    progress.Finish();
     RETURN_IF_ERROR(summary.status());
     absl::PrintF("%d of %d arrays to %s, %d bytes in, %d bytes out: %s\n", summary->converted,
                  summary->arrays, NameOf(arguments.convert.to), summary->bytes_in, summary->bytes_out,

@@ -107,8 +107,8 @@ refuses 2 "--include=( is not a POSIX extended regular expression" "$f/a.npy" "$
 refuses 2 "none of the 1 arrays" "$f/a.npy" "${to[@]}" --include=b
 refuses 2 "none of the 1 arrays" "$f/a.npy" "${to[@]}" --exclude='^a$'
 refuses 2 "none of the 1 arrays" --dtype=int8 "$f/raw" "${to[@]}"
-refuses 2 "--dtype: unknown 'floot'" --dtype=floot "$f/raw" "${to[@]}"
-refuses 2 "--shape: '2,x'" "${raw[@]}" "${to[@]}" --shape=2,x
+refuses 2 "--dtype=floot: expected one of float64" --dtype=floot "$f/raw" "${to[@]}"
+refuses 2 "--shape=2,x: expected sizes" "${raw[@]}" "${to[@]}" --shape=2,x
 refuses 2 "takes 24 bytes, but the file has 16" "${raw[@]}" "${to[@]}" --shape=2,3
 refuses 2 "no/such.npy: No such file" no/such.npy "${to[@]}"
 refuses 2 "$f/raw: neither its first bytes nor its name" "$f/raw" "${to[@]}"

@@ -44,8 +44,9 @@ absl::StatusOr<NameFilter::Regex> NameFilter::Compile(absl::string_view flag, ab
   });
 }
 
-absl::StatusOr<NameFilter> NameFilter::Create(absl::string_view include, absl::string_view exclude) {
-  ASSIGN_OR_RETURN(Regex included, Compile("include", include));
+absl::StatusOr<NameFilter> NameFilter::Create(absl::string_view include, absl::string_view exclude,
+                                              absl::string_view include_flag) {
+  ASSIGN_OR_RETURN(Regex included, Compile(include_flag, include));
   ASSIGN_OR_RETURN(Regex excluded, Compile("exclude", exclude));
   return NameFilter(std::move(included), std::move(excluded));
 }

@@ -18,8 +18,9 @@ class NameFilter {
   NameFilter() = default;  // every name matches
 
   // POSIX extended regular expressions, case-sensitive; an empty one stands for none. InvalidArgument: not
-  // one; the message names the flag.
-  static absl::StatusOr<NameFilter> Create(absl::string_view include, absl::string_view exclude);
+  // one; the message names the flag, of which the first is called `include_flag`.
+  static absl::StatusOr<NameFilter> Create(absl::string_view include, absl::string_view exclude,
+                                           absl::string_view include_flag = "include");
 
   // Whether `include` matches anywhere in the name, as grep does, or there is none, and `exclude` does not.
   bool Matches(absl::string_view name) const;

@@ -45,15 +45,8 @@ absl::Status MoveIntoPlace(const std::string& from, const std::string& to) {
 }  // namespace
 
 absl::Status SaveCheckpoint(const std::string& folder, Trainer& trainer, CheckpointState state) {
-  const LossScaleState& scaler = trainer.scaler().loss_scale().state();
   state.set_step(trainer.step());
-  state.set_scale(scaler.scale);
-  state.set_growth_tracker(scaler.growth_tracker);
-  state.set_hysteresis_tracker(scaler.hysteresis_tracker);
-  state.set_consecutive_skips(scaler.skipped_in_a_row);
-  state.set_fallback_left(scaler.fallback_left);
-  state.set_scaler_steps(scaler.steps);
-  state.set_scaler_skipped(scaler.skipped);
+  *state.mutable_loss_scale() = ToProto(trainer.scaler().loss_scale().state());
   *state.mutable_statistics() = ToProto(trainer.statistics().state());
   const OptimizerState optimizer = trainer.optimizer().State();
   state.set_optimizer_steps(optimizer.steps);
@@ -115,13 +108,7 @@ absl::Status LoadCheckpoint(const std::string& folder, const CheckpointState& st
     optimizer.tensors.push_back({info.name, storage.back().span<float>()});
   }
   RETURN_IF_ERROR(trainer.optimizer().Restore(trainer.Params(), optimizer));
-  RETURN_IF_ERROR(trainer.scaler().Restore({.scale = state.scale(),
-                                            .growth_tracker = state.growth_tracker(),
-                                            .hysteresis_tracker = state.hysteresis_tracker(),
-                                            .skipped_in_a_row = state.consecutive_skips(),
-                                            .fallback_left = state.fallback_left(),
-                                            .steps = state.scaler_steps(),
-                                            .skipped = state.scaler_skipped()}));
+  RETURN_IF_ERROR(trainer.scaler().Restore(FromProto(state.loss_scale())));
   ASSIGN_OR_RETURN(const StepStatisticsState statistics, FromProto(state.statistics()));
   RETURN_IF_ERROR(trainer.RestoreStatistics(statistics));
   trainer.set_step(state.step());

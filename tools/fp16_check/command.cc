@@ -9,19 +9,15 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "fp16/format.h"
 #include "fp16/safety.h"
-#include "io/array.h"
-#include "io/element_type.h"
 #include "quant/formats.h"
-#include "tensor/shape.h"
 #include "tools/command_line.h"
 #include "tools/name_filter.h"
+#include "tools/raw_options.h"
 
 namespace halftone {
 namespace {
@@ -62,27 +58,6 @@ void AddFormat(const FloatFormat& format, std::vector<FloatFormat>& formats) {
   if (std::ranges::find(formats, format.name, &FloatFormat::name) == formats.end()) formats.push_back(format);
 }
 
-// "2x3", "2,3", or as a report prints it: "[2, 3]"; "[]" is a scalar.
-absl::StatusOr<Shape> ParseShape(ElementType type, absl::string_view text) {
-  absl::string_view list = absl::StripAsciiWhitespace(text);
-  if (absl::ConsumePrefix(&list, "[") != absl::ConsumeSuffix(&list, "]")) {
-    return Refuse("shape", text, "sizes such as 2x3 or 2,3");
-  }
-  std::vector<int64_t> dims;
-  if (text == "[]") return Shape();
-  for (const absl::string_view part : absl::StrSplit(list, absl::ByAnyChar("x,"))) {
-    int64_t size;
-    if (!absl::SimpleAtoi(part, &size) || size < 0) {
-      return Refuse("shape", text, "sizes such as 2x3 or 2,3");
-    }
-    dims.push_back(size);
-  }
-  if (!ArrayBytes(type, dims).has_value()) {
-    return Refuse("shape", text, "a size of less than 2^63 bytes");
-  }
-  return Shape(dims);
-}
-
 // Lists with commas in between. "all": every row of kFloatFormats that has a sign. What is named twice counts
 // once.
 absl::StatusOr<std::vector<FloatFormat>> ParseFormats(absl::Span<const std::string> lists) {
@@ -121,32 +96,6 @@ absl::StatusOr<uint64_t> ParseCount(absl::string_view flag, absl::string_view te
   uint64_t value;
   if (!absl::SimpleAtoi(text, &value)) return Refuse(flag, text, "a whole number, 0 or more");
   return value;
-}
-
-absl::StatusOr<NameFilter> ParseNames(absl::string_view tensor, absl::string_view exclude) {
-  absl::StatusOr<NameFilter> names = NameFilter::Create(tensor, exclude);
-  if (names.ok()) return names;
-  absl::string_view message = names.status().message();  // calls the flag by its name in other tools
-  if (!absl::ConsumePrefix(&message, "--include=")) return names.status();
-  return absl::InvalidArgumentError(absl::StrCat("--tensor=", message));
-}
-
-absl::StatusOr<OpenOptions> ParseRaw(absl::string_view dtype, absl::string_view shape) {
-  OpenOptions options;
-  if (dtype.empty()) {
-    if (!shape.empty()) return Refuse("shape", shape, "--dtype beside it: both describe a raw file");
-    return options;
-  }
-  options.raw_type = ElementTypeFromName(dtype);
-  if (!options.raw_type.has_value()) {
-    const auto append_name = [](std::string* to, ElementType type) { absl::StrAppend(to, NameOf(type)); };
-    return Refuse("dtype", dtype,
-                  absl::StrCat("one of ", absl::StrJoin(kAllElementTypes, ", ", append_name)));
-  }
-  if (!shape.empty()) {
-    ASSIGN_OR_RETURN(options.raw_shape, ParseShape(*options.raw_type, shape));
-  }
-  return options;
 }
 
 }  // namespace
@@ -192,7 +141,7 @@ absl::StatusOr<Command> ParseCommand(int argc, char** argv) {
     return absl::InvalidArgumentError("--json and --html name the same file");
   }
   ASSIGN_OR_RETURN(command.check.formats, ParseFormats(formats));
-  ASSIGN_OR_RETURN(command.check.names, ParseNames(tensor, exclude));
+  ASSIGN_OR_RETURN(command.check.names, NameFilter::Create(tensor, exclude, "tensor"));
   SafetyLimits& limits = command.check.limits;
   ASSIGN_OR_RETURN(limits.max_overflows, ParseCount("max_overflow", max_overflow));
   ASSIGN_OR_RETURN(
@@ -202,7 +151,7 @@ absl::StatusOr<Command> ParseCommand(int argc, char** argv) {
       limits.min_sqnr_db,
       ParseNumber("min_sqnr_db", min_sqnr_db, std::numeric_limits<double>::max(), "decibels, 0 or more"));
   ASSIGN_OR_RETURN(command.top, ParseCount("top", top));
-  ASSIGN_OR_RETURN(command.open, ParseRaw(dtype, shape));
+  ASSIGN_OR_RETURN(command.open, ParseRawOptions(dtype, shape));
   return command;
 }
 

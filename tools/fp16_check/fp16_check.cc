@@ -29,12 +29,12 @@
 #include "tools/command_line.h"
 #include "tools/fp16_check/check_file.h"
 #include "tools/fp16_check/command.h"
-#include "tools/fp16_check/progress.h"
 #include "tools/fp16_check/report.h"
 #include "tools/fp16_check/report_html.h"
 #include "tools/fp16_check/report_json.h"
 #include "tools/fp16_check/report_table.h"
-#include "tools/fp16_check/text.h"
+#include "tools/progress.h"
+#include "tools/text.h"
 
 namespace halftone {
 namespace {

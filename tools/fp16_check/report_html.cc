@@ -11,7 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "tools/fp16_check/exponent_chart.h"
 #include "tools/fp16_check/html_page.h"
-#include "tools/fp16_check/text.h"
+#include "tools/text.h"
 
 namespace halftone {
 namespace {

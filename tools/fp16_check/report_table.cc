@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "tools/fp16_check/text.h"
 #include "tools/fp16_check/text_table.h"
+#include "tools/text.h"
 
 namespace halftone {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "tools/fp16_check/text.h"
+#include "tools/text.h"
 
 namespace halftone {
 namespace {

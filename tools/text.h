@@ -1,6 +1,6 @@
 // Numbers and names as the reports show them.
-#ifndef HALFTONE_TOOLS_FP16_CHECK_TEXT_H_
-#define HALFTONE_TOOLS_FP16_CHECK_TEXT_H_
+#ifndef HALFTONE_TOOLS_TEXT_H_
+#define HALFTONE_TOOLS_TEXT_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -33,4 +33,4 @@ std::string EscapeHtml(absl::string_view text);
 
 }  // namespace halftone
 
-#endif  // HALFTONE_TOOLS_FP16_CHECK_TEXT_H_
+#endif  // HALFTONE_TOOLS_TEXT_H_

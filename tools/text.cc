@@ -1,4 +1,4 @@
-#include "tools/fp16_check/text.h"
+#include "tools/text.h"
 
 #include <algorithm>
 

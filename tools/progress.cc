@@ -1,4 +1,4 @@
-#include "tools/fp16_check/progress.h"
+#include "tools/progress.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "tools/fp16_check/text.h"
+#include "tools/text.h"
 
 namespace halftone {
 

@@ -1,4 +1,4 @@
-#include "tools/fp16_check/progress.h"
+#include "tools/progress.h"
 
 #include <chrono>
 #include <cstdint>

@@ -1,6 +1,6 @@
 // How far the reading of a long file has come.
-#ifndef HALFTONE_TOOLS_FP16_CHECK_PROGRESS_H_
-#define HALFTONE_TOOLS_FP16_CHECK_PROGRESS_H_
+#ifndef HALFTONE_TOOLS_PROGRESS_H_
+#define HALFTONE_TOOLS_PROGRESS_H_
 
 #include <chrono>
 #include <cstddef>
@@ -38,4 +38,4 @@ size_t TerminalWidth(std::FILE* stream);
 
 }  // namespace halftone
 
-#endif  // HALFTONE_TOOLS_FP16_CHECK_PROGRESS_H_
+#endif  // HALFTONE_TOOLS_PROGRESS_H_

@@ -70,8 +70,8 @@ class WeightsFile {
   ~WeightsFile() { std::remove(path_.c_str()); }
 
   uint64_t bytes() const { return bytes_; }
-  std::unique_ptr<ArrayFile> Open(bool memory_map) const {
-    return OpenArrayFile(path_, {.raw_type = ElementType::kF32, .memory_map = memory_map}).value();
+  std::unique_ptr<ArrayFile> Open() const {
+    return OpenArrayFile(path_, {.raw_type = ElementType::kF32}).value();
   }
 
  private:
@@ -86,7 +86,7 @@ const WeightsFile& File() {
 
 void ReadFile(benchmark::State& state) {
   constexpr size_t kPiece = 4 << 20;
-  const auto file = File().Open(false);
+  const auto file = File().Open();
   for (auto _ : state) {
     ParallelForBlocks(File().bytes(), kPiece, [&](size_t, size_t begin, size_t end) {
       const absl::Status status = file->ReadRange(0, begin, end, [](absl::Span<const char> bytes) {
@@ -99,8 +99,8 @@ void ReadFile(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(File().bytes()));
 }
 
-void CheckFile(benchmark::State& state, bool memory_map, size_t formats) {
-  const auto file = File().Open(memory_map);
+void CheckFile(benchmark::State& state, size_t formats) {
+  const auto file = File().Open();
   const std::vector<ArraySafetyRequest> requests = {
       {.index = 0, .formats = {kFloatFormats.begin(), kFloatFormats.begin() + formats}}};
   for (auto _ : state) {
@@ -112,16 +112,12 @@ void CheckFile(benchmark::State& state, bool memory_map, size_t formats) {
 }
 
 BENCHMARK(ReadFile)->Name("file/read")->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(CheckFile, float16, false, 1)
-    ->Name("file/read_and_check_float16")
+BENCHMARK_CAPTURE(CheckFile, float16, 1)
+    ->Name("file/check_float16")
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(CheckFile, float16_mapped, true, 1)
-    ->Name("file/map_and_check_float16")
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(CheckFile, four, true, 4)
-    ->Name("file/map_and_check_four_formats")
+BENCHMARK_CAPTURE(CheckFile, four_formats, 4)
+    ->Name("file/check_four_formats")
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 

@@ -1,7 +1,6 @@
 #include "io/input_file.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,21 +90,7 @@ absl::StatusOr<std::unique_ptr<InputFile>> InputFile::Spool(const std::string& p
   }
 }
 
-MappedBytes::~MappedBytes() {
-  if (pages_ != nullptr) munmap(pages_, length_);
-}
-
 InputFile::~InputFile() { close(fd_); }
-
-absl::StatusOr<MappedBytes> InputFile::Map(uint64_t offset, size_t size) const {
-  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  const uint64_t first = offset / page * page;
-  const size_t before = static_cast<size_t>(offset - first), length = before + size;
-  // All pages at once: much quicker than a fault for each.
-  void* pages = mmap(nullptr, length, PROT_READ, MAP_SHARED | MAP_POPULATE, fd_, static_cast<off_t>(first));
-  if (pages == MAP_FAILED) return ErrnoError("map", path_);
-  return MappedBytes(pages, length, {static_cast<const char*>(pages) + before, size});
-}
 
 absl::Status InputFile::ReadAt(uint64_t offset, absl::Span<char> to) const {
   while (!to.empty()) {

@@ -1,7 +1,7 @@
 // A file that is read at any offset.
 //
-// By pread: a file that another program cuts short meanwhile then gives an error. Where speed matters more,
-// by a memory map, where that is a SIGBUS.
+// By pread, not by a memory map: a file that another program cuts short then gives an error, not a SIGBUS;
+// and where what is done with the bytes takes longer than fetching them, a map is no faster.
 #ifndef HALFTONE_IO_INPUT_FILE_H_
 #define HALFTONE_IO_INPUT_FILE_H_
 
@@ -17,26 +17,6 @@
 #include "absl/types/span.h"
 
 namespace halftone {
-
-// Bytes of a file in memory as long as this lives.
-class MappedBytes {
- public:
-  MappedBytes(MappedBytes&& other) noexcept
-      : pages_(std::exchange(other.pages_, nullptr)), length_(other.length_), bytes_(other.bytes_) {}
-  MappedBytes& operator=(MappedBytes&&) = delete;
-  ~MappedBytes();
-
-  absl::Span<const char> bytes() const { return bytes_; }
-
- private:
-  friend class InputFile;
-  MappedBytes(void* pages, size_t length, absl::Span<const char> bytes)
-      : pages_(pages), length_(length), bytes_(bytes) {}
-
-  void* pages_;
-  size_t length_;
-  absl::Span<const char> bytes_;
-};
 
 // Thread safe.
 class InputFile {
@@ -57,17 +37,11 @@ class InputFile {
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
-  // Whether those who read much of the file should do so by Map.
-  void PreferMap(bool prefer) { prefers_map_ = prefer; }
-  bool prefers_map() const { return prefers_map_; }
-
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }  // when it was opened
 
   // Fills `to` with the bytes from `offset` on.
   absl::Status ReadAt(uint64_t offset, absl::Span<char> to) const;
-  // The bytes [offset, offset + size), size > 0, which are within size().
-  absl::StatusOr<MappedBytes> Map(uint64_t offset, size_t size) const;
 
  private:
   InputFile(std::string path, int fd, uint64_t size) : path_(std::move(path)), fd_(fd), size_(size) {}
@@ -75,7 +49,6 @@ class InputFile {
   std::string path_;
   int fd_;
   uint64_t size_;
-  bool prefers_map_ = false;
 };
 
 }  // namespace halftone

@@ -115,7 +115,6 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenArrayFile(const std::string& path
   }
 
   ASSIGN_OR_RETURN(FilePtr file, InputFile::OpenOrSpool(path));
-  file->PreferMap(options.memory_map);
   if (raw) return OpenRawArray(std::move(file), *options.raw_type, options.raw_shape);
   if (!wanted.empty()) return row(wanted)->open(std::move(file));
   const std::string name = absl::AsciiStrToLower(file->path());

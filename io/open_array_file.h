@@ -26,10 +26,6 @@ struct OpenOptions {
   // Where set, the file's format, whatever its bytes and its name look like: a name of the table below, or
   // "raw", which needs raw_type.
   absl::optional<std::string> format;
-  // Read elements through memory maps, where they lie in the file as they are: up to twice as fast from
-  // memory. But when the file is cut short meanwhile, or its disk fails, the program gets a SIGBUS rather
-  // than an error.
-  bool memory_map = false;
 };
 
 // A path is a file's, a pipe's, or "-": the standard input, named "stdin". What is no regular file is copied

@@ -19,9 +19,7 @@
 
 namespace halftone {
 
-// Gives f the bytes [begin, end) of the file, elements of `size` bytes each, in chunks: into a buffer of its
-// own, or where the file prefers it and the elements are aligned and little endian as they are, from a memory
-// map.
+// Gives f the bytes [begin, end) of the file, elements of `size` bytes each, in chunks.
 absl::Status ReadElements(const InputFile& file, uint64_t begin, uint64_t end, size_t size, bool big_endian,
                           ChunkFunction f);
 

@@ -172,7 +172,6 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenShardedSafetensors(std::unique_pt
                           absl::StrCat(path, ": ", shard_opened.status().message()));
     }
     std::unique_ptr<InputFile> shard_file = *std::move(shard_opened);
-    shard_file->PreferMap(file->prefers_map());
     ASSIGN_OR_RETURN(std::unique_ptr<ArrayFile> shard, OpenSafetensorsArrays(std::move(shard_file)));
     for (size_t i = 0; i < shard->arrays().size(); ++i) {
       const FileArray& array = shard->arrays()[i];

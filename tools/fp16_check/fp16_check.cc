@@ -7,9 +7,6 @@
 // Exit code: 0 every tensor is safe as it is, 1 some are not, 2 something could not be checked (one line on
 // stderr).
 
-#include <unistd.h>
-
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -60,11 +57,9 @@ absl::Status CheckOutput(const std::string& output, const std::vector<std::strin
 }
 
 absl::StatusOr<FileResult> CheckPath(const std::string& path, const Command& command, Progress& progress) {
-  OpenOptions options = command.open;
-  options.memory_map = true;
   try {
     ASSIGN_OR_RETURN(const std::unique_ptr<ArrayFile> file,
-                     OpenArrayFile(path == "-" ? path : ResolveInputPath(path), options));
+                     OpenArrayFile(path == "-" ? path : ResolveInputPath(path), command.open));
     return CheckFile(*file, command.check, [&](uint64_t done, uint64_t all) { progress.Update(done, all); });
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat(path, ": out of memory"));
@@ -92,13 +87,6 @@ absl::Status Write(const Report& report, const Command& command) {
     RETURN_IF_ERROR(WriteFileAtomically(ResolveUserPath(command.html), ReportHtml(report)));
   }
   return absl::OkStatus();
-}
-
-// What a signal handler may do: nothing has been written yet but temporary files.
-void EndForLostFile(int) {
-  constexpr char kLine[] = "fp16_check: a file became shorter, or its disk failed, while it was checked\n";
-  [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, kLine, sizeof(kLine) - 1);
-  _exit(kNotChecked);
 }
 
 int Run(int argc, char** argv) {
@@ -145,8 +133,4 @@ int Run(int argc, char** argv) {
 }  // namespace
 }  // namespace halftone
 
-int main(int argc, char** argv) {
-  // Files are read through memory maps.
-  std::signal(SIGBUS, halftone::EndForLostFile);
-  return halftone::Run(argc, argv);
-}
+int main(int argc, char** argv) { return halftone::Run(argc, argv); }

@@ -48,7 +48,10 @@ const Tensor& Parameter::Working(DType dtype) {
   return working_;
 }
 
-void Parameter::ClearGradient() { gradient_ = Tensor(); }
+void Parameter::ClearGradient() {
+  const Tensor none;  // by name: of a temporary GCC 12 warns falsely, as uninitialised
+  gradient_ = none;
+}
 
 Tensor* Parameter::mutable_working16() {
   const bool is16 = working_.defined() && SizeOf(working_.dtype()) == 2;

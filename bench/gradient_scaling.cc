@@ -20,29 +20,10 @@
 #include "fp16/half.h"
 #include "scaler/grad_scaler.h"
 #include "scaler/weight_manager.h"
+#include "testing/resnet18_sizes.h"
 
 namespace halftone {
 namespace {
-
-// As torchvision's for 32 x 32 images and 10 classes.
-std::vector<size_t> ResNet18Sizes() {
-  std::vector<size_t> sizes;
-  const auto conv_bn = [&](size_t in, size_t out, size_t kernel) {
-    sizes.insert(sizes.end(), {in * out * kernel * kernel, out, out});
-  };
-  conv_bn(3, 64, 3);
-  size_t in = 64;
-  for (const size_t out : {64, 128, 256, 512}) {
-    conv_bn(in, out, 3);
-    conv_bn(out, out, 3);
-    if (in != out) conv_bn(in, out, 1);
-    conv_bn(out, out, 3);
-    conv_bn(out, out, 3);
-    in = out;
-  }
-  sizes.insert(sizes.end(), {512 * 10, 10});
-  return sizes;
-}
 
 template <typename T>
 struct Arrays {

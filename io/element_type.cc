@@ -4,11 +4,12 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <limits>
 
 #include "base/check.h"
 #include "fp16/bfloat16.h"
+#include "fp16/format.h"
 #include "fp16/half.h"
+#include "quant/formats.h"
 
 namespace halftone {
 namespace {
@@ -45,32 +46,11 @@ const Row& RowOf(ElementType type) {
   return row;
 }
 
-// IEEE 754's rules, but for E4M3FN's highest exponent, which holds numbers and one NaN.
-template <bool kE4M3FN>
-constexpr float Float8Value(uint8_t code) {
-  constexpr int kMantissa = kE4M3FN ? 3 : 2;
-  constexpr int kBias = kE4M3FN ? 7 : 15;
-  const int magnitude = code & 0x7f;
-  const int exponent = magnitude >> kMantissa, mantissa = magnitude & ((1 << kMantissa) - 1);
-  float value = static_cast<float>(exponent == 0 ? mantissa : mantissa + (1 << kMantissa));
-  if (kE4M3FN ? magnitude == 0x7f : exponent == 31 && mantissa != 0) {
-    return std::numeric_limits<float>::quiet_NaN();
-  }
-  if (!kE4M3FN && exponent == 31) {
-    value = std::numeric_limits<float>::infinity();
-  } else {
-    const int scale = (exponent == 0 ? 1 : exponent) - kBias - kMantissa;
-    for (int i = 0; i < scale; ++i) value *= 2;
-    for (int i = 0; i > scale; --i) value /= 2;
-  }
-  return code & 0x80 ? -value : value;
-}
-
-template <bool kE4M3FN>
-constexpr std::array<float, 256> Float8Table() {
-  std::array<float, 256> table{};
-  for (int i = 0; i < 256; ++i) table[i] = Float8Value<kE4M3FN>(static_cast<uint8_t>(i));
-  return table;
+constexpr std::array<float, 256> ValuesOf(const FloatFormat& format) {
+  std::array<float, 256> values = {};
+  for (uint32_t code = 0; code < values.size(); ++code)
+    values[code] = static_cast<float>(Decode(format, code));
+  return values;
 }
 
 template <typename From, typename To>
@@ -89,7 +69,7 @@ void ConvertTable(const std::array<float, 256>& table, const char* from, absl::S
 
 template <typename To>
 void ConvertAny(ElementType type, absl::Span<const char> bytes, absl::Span<To> to) {
-  static constexpr std::array<float, 256> kE4M3FN = Float8Table<true>(), kE5M2 = Float8Table<false>();
+  static constexpr std::array kE4M3FN = ValuesOf(kFloat8E4m3fn), kE5M2 = ValuesOf(kFloat8E5m2);
   HALFTONE_CHECK(bytes.size() == to.size() * SizeOf(type));
   const char* from = bytes.data();
   switch (type) {

@@ -75,17 +75,7 @@ absl::Status CheckMatches(const std::string& pattern, nn::Module& model) {
                                                  absl::StrJoin(layers.paths, ", ")));
 }
 
-// First those of ops, which hold everywhere, then those of layers.
-absl::Status AddOverrides(const PrecisionConfig& precision, const amp::Recipe& fallback, nn::Module& model,
-                          TrainerOptions& options) {
-  const auto override_ops = [&](nn::CastPolicy& policy) -> absl::Status {
-    for (const PrecisionOverride& o : precision.override()) {
-      if (o.has_op()) RETURN_IF_ERROR(amp::OverrideOp(o.op(), o.cast(), policy));
-    }
-    return absl::OkStatus();
-  };
-  RETURN_IF_ERROR(override_ops(options.policy));
-  RETURN_IF_ERROR(override_ops(options.fallback_policy));
+absl::Status CheckOverrides(const PrecisionConfig& precision, nn::Module& model) {
   for (const PrecisionOverride& o : precision.override()) {
     if (o.has_path() == o.has_op() || o.has_path() != o.has_recipe() || o.has_op() != o.has_cast()) {
       return absl::InvalidArgumentError(absl::StrCat("precision.override { ", o.ShortDebugString(),
@@ -93,18 +83,12 @@ absl::Status AddOverrides(const PrecisionConfig& precision, const amp::Recipe& f
     }
     if (o.has_op()) continue;
     RETURN_IF_ERROR(CheckMatches(o.path(), model));
-    ASSIGN_OR_RETURN(amp::Recipe recipe, amp::FindRecipe(o.recipe()));
+    ASSIGN_OR_RETURN(const amp::Recipe recipe, amp::FindRecipe(o.recipe()));
     if (recipe.pure) {
       return absl::InvalidArgumentError(absl::StrCat(
           "precision.override: ", recipe.name, " is about all weights; expected a recipe that is not pure"));
     }
-    options.overrides.push_back({o.path(), amp::MakePartPolicy(recipe)});
-    // What overflows in float16 is why there is a fallback.
-    if (recipe.lower == DType::kF16) recipe = fallback;
-    options.fallback_overrides.push_back({o.path(), amp::MakePartPolicy(recipe)});
   }
-  for (nn::PolicyOverride& o : options.overrides) RETURN_IF_ERROR(override_ops(o.policy));
-  for (nn::PolicyOverride& o : options.fallback_overrides) RETURN_IF_ERROR(override_ops(o.policy));
   return absl::OkStatus();
 }
 
@@ -184,6 +168,25 @@ absl::StatusOr<GradScaler> MakeScaler(const LossScaleConfig& c, const amp::Recip
                              .fallback_steps = c.fallback_steps()});
 }
 
+absl::StatusOr<PrecisionPolicies> MakePolicies(const PrecisionConfig& config, const amp::Recipe& recipe,
+                                               const absl::optional<amp::Recipe>& instead_of_float16) {
+  PrecisionPolicies policies = {.whole = amp::MakePolicy(recipe)};
+  for (const PrecisionOverride& o : config.override()) {
+    if (!o.has_path()) continue;
+    ASSIGN_OR_RETURN(amp::Recipe part, amp::FindRecipe(o.recipe()));
+    if (instead_of_float16.has_value() && part.lower == DType::kF16) part = *instead_of_float16;
+    policies.parts.push_back({o.path(), amp::MakePartPolicy(part)});
+  }
+  for (const PrecisionOverride& o : config.override()) {
+    if (!o.has_op()) continue;
+    RETURN_IF_ERROR(amp::OverrideOp(o.op(), o.cast(), policies.whole));
+    for (nn::PolicyOverride& part : policies.parts) {
+      RETURN_IF_ERROR(amp::OverrideOp(o.op(), o.cast(), part.policy));
+    }
+  }
+  return policies;
+}
+
 absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const ImageDataset& dataset,
                                                      int64_t total_steps, Device& device) {
   ASSIGN_OR_RETURN(const amp::Recipe recipe, amp::FindRecipe(config.precision().recipe()));
@@ -205,8 +208,14 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
   ASSIGN_OR_RETURN(std::unique_ptr<Schedule> schedule,
                    MakeSchedule(config.schedule(), config.optimizer(), total_steps));
   ASSIGN_OR_RETURN(const GradScaler scaler, MakeScaler(config.loss_scale(), recipe));
-  TrainerOptions options = {.policy = amp::MakePolicy(recipe),
-                            .fallback_policy = amp::MakePolicy(fallback),
+  RETURN_IF_ERROR(CheckOverrides(config.precision(), *model));
+  ASSIGN_OR_RETURN(PrecisionPolicies policies, MakePolicies(config.precision(), recipe));
+  // What overflows in float16 is why there is a fallback.
+  ASSIGN_OR_RETURN(PrecisionPolicies in_fallback, MakePolicies(config.precision(), fallback, fallback));
+  TrainerOptions options = {.policy = policies.whole,
+                            .overrides = std::move(policies.parts),
+                            .fallback_policy = in_fallback.whole,
+                            .fallback_overrides = std::move(in_fallback.parts),
                             .weight_rounding = RoundingOf(config.precision().weight_rounding()),
                             .label_smoothing = config.loss().label_smoothing(),
                             .max_norm = config.optimizer().max_norm(),
@@ -217,7 +226,6 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
                             .count_zeros_every = config.watch().count_zeros_every(),
                             .explain_overflows = config.watch().explain_overflows()};
   if (recipe.pure) options.weights16 = recipe.lower;
-  RETURN_IF_ERROR(AddOverrides(config.precision(), fallback, *model, options));
   return std::make_unique<Trainer>(device, std::move(model), std::move(optimizer), std::move(schedule),
                                    scaler, options);
 }

@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "amp/recipe.h"
 #include "datasets/image_dataset.h"
+#include "nn/cast_policy.h"
 #include "nn/optim/optimizer.h"
 #include "nn/optim/schedule.h"
 #include "scaler/grad_scaler.h"
@@ -24,6 +27,16 @@ absl::StatusOr<std::unique_ptr<Schedule>> MakeSchedule(const ScheduleConfig& con
 
 // `config` is resolved. Enabled as it says, or else where the recipe scales the loss.
 absl::StatusOr<GradScaler> MakeScaler(const LossScaleConfig& config, const amp::Recipe& recipe);
+
+struct PrecisionPolicies {
+  nn::CastPolicy whole;
+  std::vector<nn::PolicyOverride> parts;  // of the network
+};
+
+// A recipe's casts under the config's overrides. With `instead_of_float16`, parts that are to run in float16 follow that recipe.
+// Errors: names that are none. Whether the overrides fit the model is for MakeTrainer to say.
+absl::StatusOr<PrecisionPolicies> MakePolicies(const PrecisionConfig& config, const amp::Recipe& recipe,
+                                               const absl::optional<amp::Recipe>& instead_of_float16 = absl::nullopt);
 
 // All of it, for this data set. Errors name the field and what is valid.
 absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const ImageDataset& dataset,

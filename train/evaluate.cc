@@ -51,29 +51,6 @@ absl::StatusOr<std::string> FindCheckpoint(const std::string& folder) {
       folder, " has no checkpoint; expected the folder of a run (its run.out) or the checkpoint within it"));
 }
 
-struct Precision {
-  nn::CastPolicy policy;
-  std::vector<nn::PolicyOverride> overrides;
-};
-
-// With the config's overrides, which MakeTrainer has checked.
-absl::StatusOr<Precision> PrecisionOf(const PrecisionConfig& config, const amp::Recipe& recipe) {
-  Precision precision = {.policy = amp::MakePolicy(recipe), .overrides = {}};
-  for (const PrecisionOverride& o : config.override()) {
-    if (!o.has_path()) continue;
-    ASSIGN_OR_RETURN(const amp::Recipe part, amp::FindRecipe(o.recipe()));
-    precision.overrides.push_back({o.path(), amp::MakePartPolicy(part)});
-  }
-  for (const PrecisionOverride& o : config.override()) {
-    if (!o.has_op()) continue;
-    RETURN_IF_ERROR(amp::OverrideOp(o.op(), o.cast(), precision.policy));
-    for (nn::PolicyOverride& part : precision.overrides) {
-      RETURN_IF_ERROR(amp::OverrideOp(o.op(), o.cast(), part.policy));
-    }
-  }
-  return precision;
-}
-
 // The first of the largest logits; -1 where one is NaN.
 int64_t Prediction(const float* logits, int64_t classes) {
   if (std::any_of(logits, logits + classes, [](float x) { return std::isnan(x); })) return -1;
@@ -100,7 +77,7 @@ class Candidate {
     config.clear_optimizer();
     config.clear_schedule();
     ASSIGN_OR_RETURN(made->trainer_, MakeTrainer(config, dataset, /*total_steps=*/1, made->device_));
-    ASSIGN_OR_RETURN(made->precision_, PrecisionOf(config.precision(), recipe));
+    ASSIGN_OR_RETURN(made->policies_, MakePolicies(config.precision(), recipe));
     const std::string file = checkpoint + "/model.safetensors";
     ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(file));
     RETURN_IF_ERROR(LoadStateDict(reader, file, made->trainer_->model()));
@@ -126,10 +103,8 @@ class Candidate {
     const int64_t before = device_.allocator().stats().live_bytes;
     device_.allocator().ResetPeak();
     const Clock::time_point start = Clock::now();
-    nn::Graph graph({.device = &device_,
-                     .policy = &precision_.policy,
-                     .overrides = precision_.overrides,
-                     .gradients = false});
+    nn::Graph graph(
+        {.device = &device_, .policy = &policies_.whole, .overrides = policies_.parts, .gradients = false});
     const nn::Variable logits = trainer_->model().Forward(graph.Input(images));
     if (counts) seconds_.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     const int64_t peak = device_.allocator().stats().peak_bytes;
@@ -181,7 +156,7 @@ class Candidate {
   }
 
   Device device_{/*notes=*/nullptr};
-  Precision precision_;
+  PrecisionPolicies policies_;
   std::unique_ptr<Trainer> trainer_;
   std::vector<double> seconds_;  // of each batch that counts
   double loss_sum_ = 0;

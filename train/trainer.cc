@@ -192,14 +192,14 @@ absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) 
     // No smaller scale will mend it.
     const std::string what = std::isfinite(result.loss) ? "gradients became non-finite"
                                                         : absl::StrCat("the loss became ", result.loss);
-    return absl::AbortedError(absl::StrCat(what, " in step ", step_ + 1, ": ", FirstNonFinite(batch),
+    return absl::AbortedError(absl::StrCat(what, " in step ", step_ + 1, ": ", FirstNonFinite(result, batch),
                                            "; lower the learning rate, or check the data"));
   }
   if (result.update.action == FloorAction::kRaise) {
     return absl::AbortedError(
         absl::StrCat(loss_scale.state().skipped_in_a_row, " steps in a row, to step ", step_ + 1,
                      ", gave gradients that are not finite, with the loss scale down to ", loss_scale.scale(),
-                     ": ", FirstNonFinite(batch), "; lower the learning rate, or train in amp_bf16 or fp32"));
+                     ": ", FirstNonFinite(result, batch), "; lower the learning rate, or train in amp_bf16 or fp32"));
   }
   return absl::OkStatus();
 }
@@ -219,12 +219,13 @@ OverflowReport Trainer::Explain(const Batch& batch) {
 }
 
 // "first in the weights of conv1.weight", "first in the input", "first in backward linear of fc, ...".
-std::string Trainer::FirstNonFinite(const Batch& batch) {
+std::string Trainer::FirstNonFinite(const StepResult& result, const Batch& batch) {
   for (nn::Parameter* p : params_) {
     if (!ops::AllFinite(p->master())) return absl::StrCat("first in the weights of ", p->path());
   }
   if (!ops::AllFinite(batch.images)) return "first in the input";
-  return absl::StrCat("first in ", Explain(batch).OneLine());
+  const OverflowReport report = result.overflow.has_value() ? *result.overflow : Explain(batch);
+  return absl::StrCat("first in ", report.OneLine());
 }
 
 Evaluation Trainer::Evaluate(DataLoader& loader) {

@@ -94,7 +94,7 @@ class Trainer {
   void Watch(const StepResult& result, absl::Span<const int64_t> zeros);
   absl::Status CheckHealth(const StepResult& result, const Batch& batch);
   OverflowReport Explain(const Batch& batch);
-  std::string FirstNonFinite(const Batch& batch);
+  std::string FirstNonFinite(const StepResult& result, const Batch& batch);
 
   Device& device_;
   const std::unique_ptr<nn::Module> model_;

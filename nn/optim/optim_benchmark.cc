@@ -11,29 +11,10 @@
 #include "nn/optim/optimizer.h"
 #include "nn/optim/sgd.h"
 #include "scaler/unscale.h"
+#include "testing/resnet18_sizes.h"
 
 namespace halftone {
 namespace {
-
-// ResNet18 for 32x32 images and 10 classes: convolutions without bias, two vectors for each batch norm.
-std::vector<size_t> ResNet18Sizes() {
-  std::vector<size_t> sizes;
-  const auto conv_bn = [&](size_t in, size_t out, size_t kernel) {
-    sizes.insert(sizes.end(), {in * out * kernel * kernel, out, out});
-  };
-  conv_bn(3, 64, 3);
-  size_t in = 64;
-  for (const size_t out : {64, 128, 256, 512}) {
-    conv_bn(in, out, 3);
-    conv_bn(out, out, 3);
-    if (in != out) conv_bn(in, out, 1);
-    conv_bn(out, out, 3);
-    conv_bn(out, out, 3);
-    in = out;
-  }
-  sizes.insert(sizes.end(), {512 * 10, 10});
-  return sizes;
-}
 
 struct Model {
   Model() {

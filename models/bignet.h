@@ -19,24 +19,30 @@ namespace halftone::models {
 class BigBlock : public nn::Module {
  public:
   explicit BigBlock(const ModelConfig& c)
-      : act_(*c.activation),
-        linear0_({.in = c.width, .out = c.width}),
+      : linear0_({.in = c.width, .out = c.width}),
+        act1_(*c.activation),
         linear2_({.in = c.width, .out = c.width}),
+        act3_(*c.activation),
         linear4_({.in = c.width, .out = c.width}) {}
 
   nn::Variable Forward(const nn::Variable& x) override {
-    return x + linear4_(nn::Activate(act_, linear2_(nn::Activate(act_, linear0_(x)))));
+    return x + linear4_(act3_(linear2_(act1_(linear0_(x)))));
   }
 
   void Visit(nn::Visitor& v) override {
     v("model.0", linear0_);
+    v("model.1", act1_);
     v("model.2", linear2_);
+    v("model.3", act3_);
     v("model.4", linear4_);
   }
 
  private:
-  const ops::Activation& act_;
-  nn::Linear linear0_, linear2_, linear4_;
+  nn::Linear linear0_;
+  nn::ActivationLayer act1_;
+  nn::Linear linear2_;
+  nn::ActivationLayer act3_;
+  nn::Linear linear4_;
 };
 
 class BigNet : public nn::Module {

@@ -1,9 +1,14 @@
-// A small convolutional network: four times (3x3 convolution, batch norm, activation, 2x2 max pool), mean, linear.
+// A small convolutional network: four times (3x3 convolution, batch norm, activation, 2x2 max pool), mean,
+// linear.
 //
 // With w = width the maps are [N, 16, 16, w], [N, 8, 8, 2w], [N, 4, 4, 4w], [N, 2, 2, 8w].
 #ifndef HALFTONE_MODELS_CNN_H_
 #define HALFTONE_MODELS_CNN_H_
 
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
 #include "models/model.h"
 #include "nn/functional.h"
 #include "nn/layers.h"
@@ -12,40 +17,40 @@ namespace halftone::models {
 
 class Cnn : public nn::Module {
  public:
-  explicit Cnn(const ModelConfig& c)
-      : act_(*c.activation),
-        conv1_({.in = 3, .out = c.width, .padding = 1, .bias = false}), bn1_({.channels = c.width}),
-        conv2_({.in = c.width, .out = 2 * c.width, .padding = 1, .bias = false}), bn2_({.channels = 2 * c.width}),
-        conv3_({.in = 2 * c.width, .out = 4 * c.width, .padding = 1, .bias = false}), bn3_({.channels = 4 * c.width}),
-        conv4_({.in = 4 * c.width, .out = 8 * c.width, .padding = 1, .bias = false}), bn4_({.channels = 8 * c.width}),
-        fc_({.in = 8 * c.width, .out = c.num_classes}) {}
+  explicit Cnn(const ModelConfig& c) : fc_({.in = 8 * c.width, .out = c.num_classes}) {
+    for (int64_t in = 3, out = c.width; out <= 8 * c.width; in = out, out *= 2) {
+      stages_.push_back(std::make_unique<Stage>(in, out, *c.activation));
+    }
+  }
 
   nn::Variable Forward(const nn::Variable& images) override {
-    nn::Variable x = nn::MaxPool2d(bn1_.Forward(conv1_(images), act_), 2, 2);
-    x = nn::MaxPool2d(bn2_.Forward(conv2_(x), act_), 2, 2);
-    x = nn::MaxPool2d(bn3_.Forward(conv3_(x), act_), 2, 2);
-    x = nn::MaxPool2d(bn4_.Forward(conv4_(x), act_), 2, 2);
+    nn::Variable x = images;
+    for (const auto& stage : stages_) {
+      x = nn::MaxPool2d(stage->bn.Forward(stage->conv(x), stage->act), 2, 2);
+    }
     return fc_(nn::Flatten(nn::AdaptiveAvgPool2d(x, 1, 1)));
   }
 
   void Visit(nn::Visitor& v) override {
-    v("conv1", conv1_), v("bn1", bn1_);
-    v("conv2", conv2_), v("bn2", bn2_);
-    v("conv3", conv3_), v("bn3", bn3_);
-    v("conv4", conv4_), v("bn4", bn4_);
+    for (size_t i = 0; i < stages_.size(); ++i) {
+      v(absl::StrCat("conv", i + 1), stages_[i]->conv);
+      v(absl::StrCat("bn", i + 1), stages_[i]->bn);
+      v(absl::StrCat("act", i + 1), stages_[i]->act);
+    }
     v("fc", fc_);
   }
 
  private:
-  const ops::Activation& act_;
-  nn::Conv2d conv1_;
-  nn::BatchNorm2d bn1_;
-  nn::Conv2d conv2_;
-  nn::BatchNorm2d bn2_;
-  nn::Conv2d conv3_;
-  nn::BatchNorm2d bn3_;
-  nn::Conv2d conv4_;
-  nn::BatchNorm2d bn4_;
+  struct Stage {
+    Stage(int64_t in, int64_t out, const ops::Activation& activation)
+        : conv({.in = in, .out = out, .padding = 1, .bias = false}), bn({.channels = out}), act(activation) {}
+
+    nn::Conv2d conv;
+    nn::BatchNorm2d bn;
+    nn::ActivationLayer act;
+  };
+
+  std::vector<std::unique_ptr<Stage>> stages_;
   nn::Linear fc_;
 };
 

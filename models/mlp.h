@@ -11,20 +11,22 @@ namespace halftone::models {
 class Mlp : public nn::Module {
  public:
   explicit Mlp(const ModelConfig& c)
-      : act_(*c.activation), fc1_({.in = 28 * 28, .out = c.width}), fc2_({.in = c.width, .out = c.num_classes}) {}
+      : fc1_({.in = 28 * 28, .out = c.width}),
+        act_(*c.activation),
+        fc2_({.in = c.width, .out = c.num_classes}) {}
 
-  nn::Variable Forward(const nn::Variable& x) override {
-    return fc2_(nn::Activate(act_, fc1_(nn::Flatten(x))));
-  }
+  nn::Variable Forward(const nn::Variable& x) override { return fc2_(act_(fc1_(nn::Flatten(x)))); }
 
   void Visit(nn::Visitor& v) override {
     v("fc1", fc1_);
+    v("act", act_);
     v("fc2", fc2_);
   }
 
  private:
-  const ops::Activation& act_;
-  nn::Linear fc1_, fc2_;
+  nn::Linear fc1_;
+  nn::ActivationLayer act_;
+  nn::Linear fc2_;
 };
 
 }  // namespace halftone::models

@@ -12,6 +12,7 @@ namespace halftone::models {
 namespace {
 
 constexpr int64_t kMaxWidth = 1 << 16;
+constexpr int64_t kMaxDepth = 1 << 10;
 constexpr int64_t kMaxClasses = 1 << 20;
 
 template <typename M>
@@ -20,10 +21,21 @@ std::unique_ptr<nn::Module> Make(const ModelConfig& config) {
 }
 
 constexpr ModelRow kModels[] = {
-    {"mlp", "784-512-10; width is the hidden layer's", 512, {.channels = 1, .height = 28, .width = 28}, Make<Mlp>},
-    {"cnn", "four convolutions; width is the first one's channels", 64, {}, Make<Cnn>},
-    {"bignet", "18 square linear layers in residual blocks; width is theirs and that of input and output", 1024,
-     {.channels = 1, .height = 32, .width = 32}, Make<BigNet>, /*keeps_width=*/true},
+    {.name = "mlp",
+     .about = "784-512-10; width is the hidden layer's",
+     .make = Make<Mlp>,
+     .width = 512,
+     .image = {.channels = 1, .height = 28, .width = 28}},
+    {.name = "cnn",
+     .about = "four convolutions; width is the first one's channels",
+     .make = Make<Cnn>,
+     .width = 64},
+    {.name = "bignet",
+     .about = "18 square linear layers in residual blocks; width is theirs and that of input and output",
+     .make = Make<BigNet>,
+     .width = 1024,
+     .image = {.channels = 1, .height = 32, .width = 32},
+     .keeps_width = true},
 };
 
 template <typename Rows>
@@ -31,6 +43,21 @@ absl::Status Unknown(absl::string_view what, absl::string_view name, const Rows&
   const auto append = [](std::string* out, const auto& row) { absl::StrAppend(out, row.name); };
   return absl::InvalidArgumentError(
       absl::StrCat("unknown ", what, " \"", name, "\"; valid: ", absl::StrJoin(rows, ", ", append)));
+}
+
+absl::Status HasNo(const ModelRow& row, absl::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("model ", row.name, " has no ", what, " to choose; leave model.", what, " out"));
+}
+
+// `chosen`, or what is published if that is 0.
+absl::StatusOr<int64_t> Choose(const ModelRow& row, absl::string_view what, int64_t chosen, int64_t published,
+                               int64_t max) {
+  if (chosen == 0) return published;
+  if (published == 0) return HasNo(row, what);
+  if (chosen >= 1 && chosen <= max) return chosen;
+  return absl::InvalidArgumentError(
+      absl::StrCat("model ", what, " is ", chosen, "; expected 1 to ", max, ", or 0 for ", published));
 }
 
 std::string Words(const ImageShape& s) { return absl::StrCat(s.channels, " x ", s.height, " x ", s.width); }
@@ -45,12 +72,13 @@ absl::Status CheckData(const ModelRow& row, int64_t width, const ModelOptions& o
   }
   const int64_t numbers = int64_t{options.image.channels} * options.image.height * options.image.width;
   if (numbers != width) {
-    return absl::InvalidArgumentError(absl::StrCat("model ", row.name, " of width ", width, " takes images of as many ",
-                                                   "numbers, and these have ", numbers, "; set the width to that"));
+    return absl::InvalidArgumentError(absl::StrCat("model ", row.name, " of width ", width,
+                                                   " takes images of as many ", "numbers, and these have ",
+                                                   numbers, "; set the width to that"));
   }
   if (options.num_classes > width) {
-    return absl::InvalidArgumentError(absl::StrCat("model ", row.name, " gives as many logits as its width, ", width,
-                                                   ", and there are ", options.num_classes,
+    return absl::InvalidArgumentError(absl::StrCat("model ", row.name, " gives as many logits as its width, ",
+                                                   width, ", and there are ", options.num_classes,
                                                    " classes; choose another model"));
   }
   return absl::OkStatus();
@@ -66,19 +94,30 @@ absl::StatusOr<std::unique_ptr<nn::Module>> MakeModel(const ModelOptions& option
     if (r.name == options.name) row = &r;
   }
   if (row == nullptr) return Unknown("model", options.name, kModels);
-  const ops::Activation* activation = ops::FindActivation(options.activation);
+  const ops::Activation* activation =
+      ops::FindActivation(options.activation.empty() ? row->activation : options.activation);
   if (activation == nullptr) return Unknown("activation", options.activation, ops::Activations());
-  if (options.width < 0 || options.width > kMaxWidth) {
+  ModelConfig config = {.activation = activation, .num_classes = options.num_classes};
+  ASSIGN_OR_RETURN(config.width, Choose(*row, "width", options.width, row->width, kMaxWidth));
+  ASSIGN_OR_RETURN(config.depth, Choose(*row, "depth", options.depth, row->depth, kMaxDepth));
+  ASSIGN_OR_RETURN(config.heads, Choose(*row, "heads", options.heads, row->heads, kMaxWidth));
+  if (config.heads > 0 && config.width % config.heads != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("model ", row->name, " of width ", config.width, " has ",
+                                                   config.heads,
+                                                   " heads; the number of heads must divide the width"));
+  }
+  config.dropout = options.dropout.value_or(row->dropout.value_or(0));
+  if (options.dropout.has_value() && !row->dropout.has_value()) return HasNo(*row, "dropout");
+  if (!(config.dropout >= 0 && config.dropout < 1)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("model width is ", options.width, "; expected 1 to ", kMaxWidth, ", or 0 for ", row->width));
+        absl::StrCat("model dropout is ", config.dropout, "; expected 0 to below 1"));
   }
   if (options.num_classes < 1 || options.num_classes > kMaxClasses) {
     return absl::InvalidArgumentError(
         absl::StrCat("model num_classes is ", options.num_classes, "; expected 1 to ", kMaxClasses));
   }
-  const int64_t width = options.width == 0 ? row->width : options.width;
-  RETURN_IF_ERROR(CheckData(*row, width, options));
-  return row->make({.activation = activation, .width = width, .num_classes = options.num_classes});
+  RETURN_IF_ERROR(CheckData(*row, config.width, options));
+  return row->make(config);
 }
 
 }  // namespace halftone::models

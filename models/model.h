@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -24,36 +25,48 @@ struct ImageShape {
 };
 
 struct ModelOptions {
-  std::string name;                 // a row of Models()
-  std::string activation = "relu";  // a row of ops::Activations()
-  int64_t width = 0;                // the model's own measure of its width; 0: the published one
+  std::string name;               // a row of Models()
+  std::string activation;         // a row of ops::Activations(); empty: the model's own
+  int64_t width = 0;              // the model's own measure of its width; 0: the published one
+  int64_t depth = 0;              // blocks; 0: the published number
+  int64_t heads = 0;              // of attention; 0: the published number
+  std::optional<double> dropout;  // in [0, 1); none: the published one
   int64_t num_classes = 10;
-  ImageShape image;                 // refused where the model takes another
+  ImageShape image;  // refused where the model takes another
 };
 
 // What a model's maker gets: options that have been checked, with no zero that stands for a default.
 struct ModelConfig {
   const ops::Activation* activation = nullptr;
   int64_t width = 0;
+  int64_t depth = 0;
+  int64_t heads = 0;
+  double dropout = 0;
   int64_t num_classes = 0;
 };
 
+// The published model. A number that it has not, depth of a model whose blocks are all different say, is 0
+// here (dropout: none) and cannot be chosen.
 struct ModelRow {
   absl::string_view name;
-  absl::string_view about;  // width in words, the published size
-  int64_t width;            // the published one
-  ImageShape image;
+  absl::string_view about;  // what width measures, in words, and the published size
   std::unique_ptr<nn::Module> (*make)(const ModelConfig& config);
-  // Has no classifier: gives as many logits as its width, of which the classes are the first, and takes any image of as
-  // many numbers. `image` is one for the published width.
+  int64_t width = 0;
+  int64_t depth = 0;
+  int64_t heads = 0;  // divides the width
+  std::optional<double> dropout = std::nullopt;
+  absl::string_view activation = "relu";
+  ImageShape image = {};
+  // Has no classifier: gives as many logits as its width, of which the classes are the first, and takes any
+  // image of as many numbers. `image` is one for the published width.
   bool keeps_width = false;
 };
 
 absl::Span<const ModelRow> Models();
 
-// A model without weights yet (nn::Initialize gives them); takes images [N, H, W, C], gives logits [N, num_classes], or
-// [N, width] where the row keeps_width.
-// Unknown names are errors that list the valid ones; so are a width or a number of classes below 1 or beyond reason.
+// A model without weights yet (nn::Initialize gives them); takes images [N, H, W, C], gives logits [N,
+// num_classes], or [N, width] where the row keeps_width. Unknown names are errors that list the valid ones;
+// so are numbers beyond reason, and numbers that the model has not.
 absl::StatusOr<std::unique_ptr<nn::Module>> MakeModel(const ModelOptions& options);
 
 }  // namespace halftone::models

@@ -27,7 +27,8 @@ TEST_P(ModelTableTest, HasThePublishedNumberOfParameters) {
   };
   const std::string name(GetParam().name);
   ASSERT_TRUE(published.contains(name));
-  for (const auto& [classes, count] : {std::pair(10, published.at(name).first), std::pair(100, published.at(name).second)}) {
+  for (const auto& [classes, count] :
+       {std::pair(10, published.at(name).first), std::pair(100, published.at(name).second)}) {
     const auto model = MakeModel({.name = name, .num_classes = classes, .image = GetParam().image});
     ASSERT_TRUE(model.ok()) << model.status();
     EXPECT_EQ(CountParameters(**model), count);
@@ -38,7 +39,8 @@ TEST_P(ModelTableTest, GivesLogitsForAnyBatchAndNumberOfClasses) {
   Device device;
   constexpr int kWidth = 12;
   const bool keeps_width = GetParam().keeps_width;
-  const ImageShape image = keeps_width ? ImageShape{.channels = 3, .height = 2, .width = 2} : GetParam().image;
+  const ImageShape image =
+      keeps_width ? ImageShape{.channels = 3, .height = 2, .width = 2} : GetParam().image;
   for (const auto& [batch, classes] : {std::pair(1, 3), std::pair(5, 10)}) {
     const auto model = MakeModel(
         {.name = std::string(GetParam().name), .width = kWidth, .num_classes = classes, .image = image});
@@ -55,18 +57,29 @@ INSTANTIATE_TEST_SUITE_P(Models, ModelTableTest, ::testing::ValuesIn(Models().be
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(MakeModelTest, RefusesWithOneLineThatListsWhatIsValid) {
-  const auto message = [](const ModelOptions& options) { return std::string(MakeModel(options).status().message()); };
+  const auto message = [](const ModelOptions& options) {
+    return std::string(MakeModel(options).status().message());
+  };
   EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn, bignet");
   EXPECT_NE(message({.name = "cnn", .activation = "rleu"}).find("unknown activation \"rleu\"; valid: relu"),
             std::string::npos);
   EXPECT_EQ(message({.name = "cnn", .width = -1}), "model width is -1; expected 1 to 65536, or 0 for 64");
+  EXPECT_EQ(message({.name = "cnn", .depth = 3}), "model cnn has no depth to choose; leave model.depth out");
+  EXPECT_EQ(message({.name = "cnn", .dropout = 0.1}),
+            "model cnn has no dropout to choose; leave model.dropout out");
   EXPECT_EQ(message({.name = "cnn", .num_classes = 0}), "model num_classes is 0; expected 1 to 1048576");
-  EXPECT_EQ(message({.name = "mlp"}),
-            "model mlp takes images of 1 x 28 x 28, and these are 3 x 32 x 32; choose another model or data set");
+  EXPECT_EQ(
+      message({.name = "mlp"}),
+      "model mlp takes images of 1 x 28 x 28, and these are 3 x 32 x 32; choose another model or data set");
   EXPECT_EQ(message({.name = "bignet"}),
-            "model bignet of width 1024 takes images of as many numbers, and these have 3072; set the width to that");
-  EXPECT_EQ(message({.name = "bignet", .width = 8, .num_classes = 10, .image = {.channels = 8, .height = 1, .width = 1}}),
-            "model bignet gives as many logits as its width, 8, and there are 10 classes; choose another model");
+            "model bignet of width 1024 takes images of as many numbers, and these have 3072; set the width "
+            "to that");
+  EXPECT_EQ(
+      message({.name = "bignet",
+               .width = 8,
+               .num_classes = 10,
+               .image = {.channels = 8, .height = 1, .width = 1}}),
+      "model bignet gives as many logits as its width, 8, and there are 10 classes; choose another model");
 }
 
 }  // namespace

@@ -95,6 +95,8 @@ Variable Linear::Forward(const Variable& input) {
                             : graph.Record(Op::kLinear, std::move(y), {x, w.weight}, backward);
 }
 
+Variable ActivationLayer::Forward(const Variable& x) { return Activate(activation_, x); }
+
 BatchNorm2d::BatchNorm2d(const BatchNorm2dOptions& o)
     : options_(o),
       weight_({o.channels}, Init::Constant(1)),
@@ -111,10 +113,13 @@ void BatchNorm2d::Visit(Visitor& v) {
   v("num_batches_tracked", num_batches_tracked_);
 }
 
-Variable BatchNorm2d::Forward(const Variable& x, const ops::Activation& activation) {
-  const ModuleScope scope(x.graph(), path());
-  if (activation.name == "relu") return Normalize(x, /*relu=*/true);
-  return Activate(activation, Normalize(x, /*relu=*/false));
+Variable BatchNorm2d::Forward(const Variable& x, ActivationLayer& activation) {
+  const bool relu = activation.activation().name == "relu";
+  const Variable y = [&] {
+    const ModuleScope scope(x.graph(), path());
+    return Normalize(x, relu);
+  }();
+  return relu ? y : activation(y);
 }
 
 Variable BatchNorm2d::Normalize(const Variable& input, bool relu) {

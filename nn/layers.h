@@ -53,6 +53,18 @@ class Linear : public Module {
   std::optional<Parameter> bias_;
 };
 
+// A function of one number, applied to every element, at one place of the network.
+class ActivationLayer : public Module {
+ public:
+  explicit ActivationLayer(const ops::Activation& activation) : activation_(activation) {}
+  Variable Forward(const Variable& x) override;
+
+  const ops::Activation& activation() const { return activation_; }
+
+ private:
+  const ops::Activation& activation_;
+};
+
 struct BatchNorm2dOptions {
   int64_t channels = 0;
   double eps = 1e-5;
@@ -67,7 +79,7 @@ class BatchNorm2d : public Module {
   explicit BatchNorm2d(const BatchNorm2dOptions& options);
   Variable Forward(const Variable& x) override { return Normalize(x, /*relu=*/false); }
   // Followed by an activation; ReLU is done in the same pass over memory.
-  Variable Forward(const Variable& x, const ops::Activation& activation);
+  Variable Forward(const Variable& x, ActivationLayer& activation);
   void Visit(Visitor& v) override;
 
  private:

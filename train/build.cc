@@ -1,6 +1,7 @@
 #include "train/build.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -202,6 +203,9 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
           {.name = m.name(),
            .activation = m.activation(),
            .width = m.width(),
+           .depth = m.depth(),
+           .heads = m.heads(),
+           .dropout = m.has_dropout() ? std::optional(m.dropout()) : std::nullopt,
            .num_classes = m.num_classes() == 0 ? dataset.num_classes : m.num_classes(),
            .image = {.channels = dataset.channels, .height = dataset.height, .width = dataset.width}}));
   ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer()));

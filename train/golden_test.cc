@@ -30,17 +30,15 @@ using nlohmann::json;
 // A golden folder, and which of our models it is of.
 struct GoldenModel {
   const char* name;
-  const char* model;
-  int64_t width;
-  models::ImageShape image;
+  models::ModelOptions options;
 };
 
 std::ostream& operator<<(std::ostream& out, const GoldenModel& m) { return out << m.name; }
 
-constexpr GoldenModel kGolden[] = {
-    {"cnn", "cnn", 8, {}},
-    {"mlp", "mlp", 512, {.channels = 1, .height = 28, .width = 28}},
-    {"bignet", "bignet", 64, {.channels = 64, .height = 1, .width = 1}},
+const GoldenModel kGolden[] = {
+    {"cnn", {.name = "cnn", .width = 8}},
+    {"mlp", {.name = "mlp", .image = {.channels = 1, .height = 28, .width = 28}}},
+    {"bignet", {.name = "bignet", .width = 64, .image = {.channels = 64, .height = 1, .width = 1}}},
 };
 
 // Where a golden folder is: in the repository, or in the shared folder; empty if neither has it.
@@ -62,17 +60,18 @@ Tensor ToNhwc(const Tensor& t, Device& device) {
   for (int64_t n = 0; n < s[0]; ++n)
     for (int64_t c = 0; c < s[1]; ++c)
       for (int64_t y = 0; y < s[2]; ++y)
-        for (int64_t x = 0; x < s[3]; ++x)
-          out.data<float>()[((n * s[2] + y) * s[3] + x) * s[1] + c] = *in++;
+        for (int64_t x = 0; x < s[3]; ++x) out.data<float>()[((n * s[2] + y) * s[3] + x) * s[1] + c] = *in++;
   return out;
 }
 
 std::vector<double> Values(const Tensor& t) {
-  if (t.dtype() == DType::kI64) return std::vector<double>(t.span<int64_t>().begin(), t.span<int64_t>().end());
+  if (t.dtype() == DType::kI64)
+    return std::vector<double>(t.span<int64_t>().begin(), t.span<int64_t>().end());
   return VisitFloat(t.dtype(), [&](auto type) {
     std::vector<double> v;
     for (const auto e : t.span<decltype(type)>()) v.push_back(static_cast<double>(static_cast<float>(e)));
-    if constexpr (std::is_same_v<decltype(type), double>) v.assign(t.span<double>().begin(), t.span<double>().end());
+    if constexpr (std::is_same_v<decltype(type), double>)
+      v.assign(t.span<double>().begin(), t.span<double>().end());
     return v;
   });
 }
@@ -109,7 +108,7 @@ class GoldenTest : public ::testing::TestWithParam<GoldenModel> {
   double Tolerance(const char* what) { return meta_["tolerance"][what].get<double>(); }
 
   std::unique_ptr<nn::Module> Model() {
-    auto model = models::MakeModel({.name = GetParam().model, .width = GetParam().width, .image = GetParam().image});
+    auto model = models::MakeModel(GetParam().options);
     EXPECT_TRUE(model.ok()) << model.status();
     nn::Initialize(**model, device_, Rng(1));
     Load(**model);
@@ -162,7 +161,8 @@ TEST_P(GoldenTest, EvaluationMode) {
   nn::Graph graph({.device = &device_, .gradients = false});
   const nn::Variable logits = model->Forward(graph.Input(input_));
   EXPECT_LE(Distance(logits.value(), Npy("logits_eval")), Tolerance("logits_eval"));
-  EXPECT_NEAR(nn::CrossEntropy(logits, labels_).Item() / Npy("loss_eval").data<double>()[0], 1, Tolerance("loss_eval"));
+  EXPECT_NEAR(nn::CrossEntropy(logits, labels_).Item() / Npy("loss_eval").data<double>()[0], 1,
+              Tolerance("loss_eval"));
 }
 
 TEST_P(GoldenTest, TrainingModeLossGradientsAndBuffers) {
@@ -185,7 +185,8 @@ TEST_P(GoldenTest, TrainingModeLossGradientsAndBuffers) {
   });
 }
 
-// Batch `step` of a trajectory's inputs: pixels [10, 16, C, H, W] of 8 bits, to be normalised, or rows [10, 16, n].
+// Batch `step` of a trajectory's inputs: pixels [10, 16, C, H, W] of 8 bits, to be normalised, or rows [10,
+// 16, n].
 Tensor TrajectoryBatch(const Tensor& inputs, int64_t step, const json& trajectory, Device& device) {
   const Shape& s = inputs.shape();
   if (inputs.dtype() == DType::kF32) {
@@ -219,7 +220,7 @@ TEST_P(GoldenTest, TenStepsOfEachOptimiser) {
   const int64_t steps = inputs.shape()[0], batch = inputs.shape()[1];
   for (const json& run : trajectory["runs"]) {
     SCOPED_TRACE(run["optimizer"].get<std::string>());
-    auto model = models::MakeModel({.name = GetParam().model, .width = GetParam().width, .image = GetParam().image});
+    auto model = models::MakeModel(GetParam().options);
     auto schedule = MakeConstantSchedule({}, run["lr"], trajectory["steps"]).value();
     const GradScaler scaler = GradScaler::Create({.enabled = false}).value();
     Trainer trainer(device_, *std::move(model), OptimizerOf(run), std::move(schedule), scaler, {});
@@ -229,7 +230,9 @@ TEST_P(GoldenTest, TenStepsOfEachOptimiser) {
           {TrajectoryBatch(inputs, step, trajectory, device_),
            Tensor::From<int64_t>(device_, {batch}, labels.span<int64_t>().subspan(step * batch, batch))});
       ASSERT_TRUE(result.ok()) << result.status();
-      EXPECT_NEAR(result->loss / run["loss_f64"][step].get<double>(), 1, run["loss_tolerance"][step].get<double>()) << step;
+      EXPECT_NEAR(result->loss / run["loss_f64"][step].get<double>(), 1,
+                  run["loss_tolerance"][step].get<double>())
+          << step;
     }
     for (const NamedTensor& t : StateDict(trainer.model())) {
       const json& golden = run["final_f64"][t.name];
@@ -237,7 +240,8 @@ TEST_P(GoldenTest, TenStepsOfEachOptimiser) {
       for (const double v : Values(t.tensor)) sum += v, squares += v * v;
       const double l2 = golden["l2"], tolerance = golden["tolerance"];
       EXPECT_NEAR(std::sqrt(squares), l2, tolerance * l2) << t.name;
-      EXPECT_NEAR(sum, golden["sum"].get<double>(), tolerance * l2 * std::sqrt(t.tensor.elements())) << t.name;
+      EXPECT_NEAR(sum, golden["sum"].get<double>(), tolerance * l2 * std::sqrt(t.tensor.elements()))
+          << t.name;
     }
     nn::Graph graph({.device = &device_, .gradients = false});
     const std::vector<double> logits = Values(trainer.model().Forward(graph.Input(input_)).value());
@@ -267,7 +271,8 @@ TEST_P(GoldenTest, MixedPrecision) {
     const auto read = [&](const char* file) { return ReadNpy(device_, folder + file).value(); };
     EXPECT_LE(Distance(logits.value(), read("/logits.npy")), golden["tolerance"]["logits"].get<double>());
     const nn::Variable loss = nn::CrossEntropy(logits, labels_);
-    EXPECT_NEAR(loss.Item() / read("/loss.npy").data<float>()[0], 1, golden["tolerance"]["loss"].get<double>());
+    EXPECT_NEAR(loss.Item() / read("/loss.npy").data<float>()[0], 1,
+                golden["tolerance"]["loss"].get<double>());
     const double scale = golden["loss_scale"];
     graph.Backward(loss, scale);
     const GradientDistance d = CompareGradients(*model, folder + "/grads.safetensors", 1 / scale);

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -61,6 +62,8 @@ class Rng {
   }
 
   constexpr uint32_t Bits(uint64_t index) const { return Block(index / 4)[index % 4]; }
+  // bits[i] = Bits(first + i) for all i < n, in SIMD: many times as fast as one by one.
+  void Fill(uint64_t first, uint32_t* bits, size_t n) const;
   // In [0, 1), a multiple of 2^-24.
   constexpr float Uniform(uint64_t index) const { return ToUniform(Bits(index)); }
   static constexpr float ToUniform(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }

@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <set>
+#include <vector>
 
 #include "gtest/gtest.h"
+#include "testing/variations.h"
 
 namespace halftone {
 namespace {
@@ -19,8 +21,12 @@ TEST(PhiloxTest, KnownAnswers) {
 
 TEST(RngTest, StepsStreamsAndSeedsDiffer) {
   const Rng rng(7);
-  const std::set<uint32_t> first = {rng.Bits(0), rng.Bits(1), rng.AtStep(1).Bits(0), rng.Stream(1).Bits(0),
-                                    rng.Stream(1).Substream(1).Bits(0), Rng(8).Bits(0)};
+  const std::set<uint32_t> first = {rng.Bits(0),
+                                    rng.Bits(1),
+                                    rng.AtStep(1).Bits(0),
+                                    rng.Stream(1).Bits(0),
+                                    rng.Stream(1).Substream(1).Bits(0),
+                                    Rng(8).Bits(0)};
   EXPECT_EQ(first.size(), 6u);
 }
 
@@ -39,6 +45,24 @@ TEST(RngTest, UniformAndNormalHaveTheirMoments) {
   EXPECT_NEAR(u2 / n, 1.0 / 3, 5 * std::sqrt(4.0 / 45 / n));
   EXPECT_NEAR(z1 / n, 0, 5 / std::sqrt(n));
   EXPECT_NEAR(z2 / n, 1, 5 * std::sqrt(2.0 / n));
+}
+
+TEST(RngTest, FillGivesTheBitsOfEachIndex) {
+  const Rng rng = Rng(0x123456789abcdef0).AtStep(5).Stream(0xdeadbeef);
+  constexpr uint64_t kCarry = uint64_t{4} << 32;  // the block number's upper word begins to count
+  ForEachTarget([&](int64_t target) {
+    for (const uint64_t first : {uint64_t{0}, uint64_t{1}, uint64_t{6}, uint64_t{1000003}, kCarry - 50}) {
+      for (size_t n = 0; n < 150; ++n) {
+        std::vector<uint32_t> bits(n + 1, 77);
+        rng.Fill(first, bits.data(), n);
+        for (size_t i = 0; i < n; ++i) {
+          ASSERT_EQ(bits[i], rng.Bits(first + i))
+              << first << " + " << i << " of " << n << ", " << hwy::TargetName(target);
+        }
+        ASSERT_EQ(bits[n], 77u);
+      }
+    }
+  });
 }
 
 TEST(RngTest, BelowCoversItsRange) {

@@ -351,14 +351,7 @@ const uint32_t* RandomBits::Get(size_t begin, size_t n, uint32_t* buffer) const 
     HALFTONE_CHECK(begin + n <= bits_.size());
     return bits_.data() + begin;
   }
-  const uint64_t first = first_ + begin;
-  size_t i = 0;
-  for (; i < n && (first + i) % 4 != 0; ++i) buffer[i] = rng_.Bits(first + i);
-  for (; i + 4 <= n; i += 4) {
-    const PhiloxBlock block = rng_.Block((first + i) / 4);
-    std::copy(block.begin(), block.end(), buffer + i);
-  }
-  for (; i < n; ++i) buffer[i] = rng_.Bits(first + i);
+  rng_.Fill(first_ + begin, buffer, n);
   return buffer;
 }
 

@@ -23,19 +23,23 @@ class Everything : public Module {
   Everything()
       : conv_({.in = 3, .out = 4, .kernel = 3, .stride = 2, .padding = 1}),
         bn_({.channels = 4}),
+        relu_(*ops::FindActivation("relu")),
         grouped_({.in = 4, .out = 4, .kernel = 3, .padding = 1, .groups = 2, .bias = false}),
         fc_({.in = 4, .out = 5}) {}
 
   Variable Forward(const Variable& x) override {
-    const Variable y = bn_.Forward(conv_(x), *ops::FindActivation("relu"));
+    const Variable y = bn_.Forward(conv_(x), relu_);
     const Variable z = MaxPool2d(y + grouped_(y), 2, 2);
     return fc_(Dropout(Flatten(AdaptiveAvgPool2d(z, 1, 1)), 0.25, x.graph().rng().Stream(1)));
   }
-  void Visit(Visitor& v) override { v("conv", conv_), v("bn", bn_), v("grouped", grouped_), v("fc", fc_); }
+  void Visit(Visitor& v) override {
+    v("conv", conv_), v("bn", bn_), v("relu", relu_), v("grouped", grouped_), v("fc", fc_);
+  }
 
  private:
   Conv2d conv_;
   BatchNorm2d bn_;
+  ActivationLayer relu_;
   Conv2d grouped_;
   Linear fc_;
 };

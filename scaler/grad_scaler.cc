@@ -128,6 +128,12 @@ absl::Status GradScaler::ClipByGlobalNorm(int optimizer, absl::Span<const absl::
   return absl::OkStatus();
 }
 
+absl::StatusOr<float> GradScaler::ClipFactor(int optimizer, double max_norm) {
+  RETURN_IF_ERROR(CheckClip(optimizer, max_norm));
+  const GradStats& stats = progress_[static_cast<size_t>(optimizer)].stats;
+  return stats.finite ? halftone::ClipFactor(max_norm, stats.norm) : 1;
+}
+
 absl::Status GradScaler::ClipByValue(int optimizer, absl::Span<const absl::Span<float>> grads,
                                      float max_value) {
   RETURN_IF_ERROR(CheckClip(optimizer, max_value));

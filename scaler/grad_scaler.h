@@ -67,6 +67,9 @@ class GradScaler {
   // gradients that are not finite alone: their step is skipped. A limit of 0 or less: no clipping; NaN is
   // refused.
   absl::Status ClipByGlobalNorm(int optimizer, absl::Span<const absl::Span<float>> grads, double max_norm);
+  // The same for an optimiser that multiplies the gradients in its own pass over memory (StepOptions): by
+  // what.
+  absl::StatusOr<float> ClipFactor(int optimizer, double max_norm);
   absl::Status ClipByValue(int optimizer, absl::Span<const absl::Span<float>> grads, float max_value);
 
   // Whether this optimiser should step now: were its own gradients finite? Once between two updates.

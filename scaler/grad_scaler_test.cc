@@ -67,7 +67,11 @@ TEST(GradScalerTest, OneStep) {
   EXPECT_TRUE(stats.finite);
   EXPECT_EQ(stats.norm, 5);
   EXPECT_EQ(g.values, (std::vector<float>{3, -4}));
+  GradScaler same = scaler;
+  const float factor = same.ClipFactor(0, 2.5).value();
+  EXPECT_TRUE(same.ShouldStep(0).value());
   ASSERT_TRUE(scaler.ClipByGlobalNorm(0, g.spans(), 2.5).ok());
+  EXPECT_EQ(g.values, (std::vector<float>{3 * factor, -4 * factor}));
   EXPECT_NEAR(std::hypot(g.values[0], g.values[1]), 2.5, 1e-5);
   EXPECT_TRUE(scaler.ShouldStep(0).value());
   EXPECT_EQ(scaler.Update().value(), (ScaleUpdate{UpdateStatus::kScaleIncreased, 4, 8, true}));
@@ -107,6 +111,9 @@ TEST(GradScalerTest, GradientsThatAreNotFiniteAreNotClipped) {
   ASSERT_TRUE(scaler.ClipByGlobalNorm(0, g.spans(), 1).ok());
   EXPECT_EQ(g.values, (std::vector<float>{kInfinity, 8}));
   EXPECT_FALSE(scaler.ShouldStep(0).value());
+  ASSERT_TRUE(scaler.Update().ok());
+  ASSERT_TRUE(scaler.Unscale(0, g.spans()).ok());
+  EXPECT_EQ(scaler.ClipFactor(0, 1).value(), 1);
 }
 
 // Calls by letter, for optimizer 0 until a digit names another; the last of them is refused.
@@ -120,6 +127,8 @@ TEST(GradScalerTest, MisuseIsRefusedAndChangesNothing) {
                                        {"usu", "optimizer 0: unscale after step"},
                                        {"c", "optimizer 0: clip before unscale"},
                                        {"v", "optimizer 0: clip before unscale"},
+                                       {"f", "optimizer 0: clip before unscale"},
+                                       {"ufc", "optimizer 0: clip twice"},
                                        {"u1c", "optimizer 1: clip before unscale"},
                                        {"ucc", "optimizer 0: clip twice"},
                                        {"ucv", "optimizer 0: clip twice"},
@@ -152,6 +161,8 @@ TEST(GradScalerTest, MisuseIsRefusedAndChangesNothing) {
           return scaler.ClipByGlobalNorm(optimizer, g.spans(), 1);
         case 'v':
           return scaler.ClipByValue(optimizer, g.spans(), 1);
+        case 'f':
+          return scaler.ClipFactor(optimizer, 1).status();
         case 's':
           return scaler.ShouldStep(optimizer).status();
         default:

@@ -1,5 +1,6 @@
 #include "scaler/unscale.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <vector>
@@ -10,6 +11,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "scaler/unscale.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h
+
 #include "fp16/float_vectors-inl.h"
 #include "hwy/highway.h"
 
@@ -190,14 +192,17 @@ GradStats UnscaleAndCheck(absl::Span<const absl::Span<const bfloat16>> grads,
   return UnscaleWidened(grads, unscaled, scale, zeros);
 }
 
-void ClipByGlobalNorm(absl::Span<const absl::Span<float>> grads, double max_norm, double norm) {
-  if (max_norm <= 0) return;
+float ClipFactor(double max_norm, double norm) {
+  if (max_norm <= 0) return 1;
   HALFTONE_CHECK(std::isfinite(norm));
-  const double coefficient = max_norm / (norm + 1e-6);
-  if (!(coefficient < 1)) return;
+  return static_cast<float>(std::min(1.0, max_norm / (norm + 1e-6)));
+}
+
+void ClipByGlobalNorm(absl::Span<const absl::Span<float>> grads, double max_norm, double norm) {
+  const float factor = ClipFactor(max_norm, norm);
+  if (factor == 1) return;
   Blocks(grads).ParallelForEach([&](size_t array, size_t begin, size_t end, size_t) {
-    HWY_DYNAMIC_DISPATCH(MultiplyBlock)
-    (grads[array].data() + begin, end - begin, static_cast<float>(coefficient));
+    HWY_DYNAMIC_DISPATCH(MultiplyBlock)(grads[array].data() + begin, end - begin, factor);
   });
 }
 

@@ -41,9 +41,12 @@ GradStats UnscaleAndCheck(absl::Span<const absl::Span<const bfloat16>> grads,
                           absl::Span<const absl::Span<float>> unscaled, double scale,
                           absl::Span<int64_t> zeros = {});
 
-// Scales all gradients so that their common norm is at most about max_norm: multiplies them by max_norm /
-// (norm + 1e-6) where that is below 1, as torch.nn.utils.clip_grad_norm_ does. `norm` is their present norm
-// and finite. max_norm <= 0: no clipping.
+// What to multiply all gradients with so that their common norm is at most about max_norm: max_norm / (norm +
+// 1e-6) where that is below 1, as torch.nn.utils.clip_grad_norm_ does, else 1. `norm` is their present norm
+// and finite. max_norm <= 0: no clipping. An optimiser takes the factor in its own pass over memory.
+float ClipFactor(double max_norm, double norm);
+
+// Multiplies all gradients by ClipFactor(max_norm, norm).
 void ClipByGlobalNorm(absl::Span<const absl::Span<float>> grads, double max_norm, double norm);
 
 // Limits every gradient to [-max_value, max_value], as torch.nn.utils.clip_grad_value_ does. No gradient is a

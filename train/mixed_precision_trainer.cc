@@ -139,17 +139,18 @@ absl::StatusOr<MixedPrecisionStep> MixedPrecisionTrainer<T>::TrainStep(absl::Spa
   ASSIGN_OR_RETURN(const GradStats stats,
                    scaler_->Unscale(kOptimizer, absl::Span<const absl::Span<const T>>(scaled), unscaled));
   result.grad_norm = stats.norm;
+  float clip_factor = 1;
   if (options_.max_value > 0) {
     RETURN_IF_ERROR(scaler_->ClipByValue(kOptimizer, unscaled, options_.max_value));
   } else {
-    RETURN_IF_ERROR(scaler_->ClipByGlobalNorm(kOptimizer, unscaled, options_.max_norm));
+    ASSIGN_OR_RETURN(clip_factor, scaler_->ClipFactor(kOptimizer, options_.max_norm));
   }
   ASSIGN_OR_RETURN(const bool finite, scaler_->ShouldStep(kOptimizer));
   result.skipped = !finite;
   ++step_;
   if (finite) {
     weights_->StartStep(step_);
-    optimizer_->Step(Params(), {.learning_rate = learning_rate});
+    optimizer_->Step(Params(), {.learning_rate = learning_rate, .gradient_factor = clip_factor});
     weights_->Sync();
   }
   ASSIGN_OR_RETURN(result.update, scaler_->Update());

@@ -106,10 +106,11 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
   std::vector<int64_t> zeros(count_zeros ? gradients.size() : 0);
   ASSIGN_OR_RETURN(const GradStats grads, scaler_.Unscale(kOptimizer, gradients, absl::MakeSpan(zeros)));
   result.grad_norm = grads.norm;
+  float clip_factor = 1;
   if (options_.max_value > 0) {
     RETURN_IF_ERROR(scaler_.ClipByValue(kOptimizer, gradients, options_.max_value));
   } else {
-    RETURN_IF_ERROR(scaler_.ClipByGlobalNorm(kOptimizer, gradients, options_.max_norm));
+    ASSIGN_OR_RETURN(clip_factor, scaler_.ClipFactor(kOptimizer, options_.max_norm));
   }
   ASSIGN_OR_RETURN(const bool finite, scaler_.ShouldStep(kOptimizer));
   result.skipped = !finite;
@@ -119,7 +120,9 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
     ++explained_;
   }
   if (finite) {
-    optimizer_->Step(Params(), schedule_->At(step_));
+    StepOptions options = schedule_->At(step_);
+    options.gradient_factor = clip_factor;
+    optimizer_->Step(Params(), options);
     MarkWeightsUpdated();
   }
   ASSIGN_OR_RETURN(result.update, scaler_.Update());
@@ -196,10 +199,10 @@ absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) 
                                            "; lower the learning rate, or check the data"));
   }
   if (result.update.action == FloorAction::kRaise) {
-    return absl::AbortedError(
-        absl::StrCat(loss_scale.state().skipped_in_a_row, " steps in a row, to step ", step_ + 1,
-                     ", gave gradients that are not finite, with the loss scale down to ", loss_scale.scale(),
-                     ": ", FirstNonFinite(result, batch), "; lower the learning rate, or train in amp_bf16 or fp32"));
+    return absl::AbortedError(absl::StrCat(
+        loss_scale.state().skipped_in_a_row, " steps in a row, to step ", step_ + 1,
+        ", gave gradients that are not finite, with the loss scale down to ", loss_scale.scale(), ": ",
+        FirstNonFinite(result, batch), "; lower the learning rate, or train in amp_bf16 or fp32"));
   }
   return absl::OkStatus();
 }

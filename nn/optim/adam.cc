@@ -28,6 +28,7 @@ class Adam : public Optimizer {
     const double beta1 = step.momentum.value_or(options_.beta1), beta2 = options_.beta2;
     const bool of_weight = decay_ == WeightDecay::kOfWeight;
     const AdamScalars scalars = {
+        .gradient_factor = step.gradient_factor,
         .shrink = of_weight ? static_cast<float>(1 - step.learning_rate * options_.weight_decay) : 1.0f,
         .weight_decay = of_weight ? 0.0f : static_cast<float>(options_.weight_decay),
         .take1 = static_cast<float>(1 - beta1),

@@ -17,7 +17,8 @@ HWY_INLINE void AdamVector(D d, const AdamScalars& s, float* HWY_RESTRICT value,
                            const float* HWY_RESTRICT grad, float* HWY_RESTRICT exp_avg,
                            float* HWY_RESTRICT exp_avg_sq) {
   const auto w = hn::Mul(hn::Set(d, s.shrink), hn::LoadU(d, value));
-  const auto g = hn::Add(hn::LoadU(d, grad), hn::Mul(hn::Set(d, s.weight_decay), w));
+  const auto g = hn::Add(hn::Mul(hn::Set(d, s.gradient_factor), hn::LoadU(d, grad)),
+                         hn::Mul(hn::Set(d, s.weight_decay), w));
   const auto m_old = hn::LoadU(d, exp_avg);
   const auto m = hn::Add(m_old, hn::Mul(hn::Set(d, s.take1), hn::Sub(g, m_old)));
   const auto v = hn::Add(hn::Mul(hn::Set(d, s.beta2), hn::LoadU(d, exp_avg_sq)),

@@ -22,7 +22,8 @@ struct SgdTwin {
     if (first) momentum.resize(value.size());
     const T mu = static_cast<T>(step.momentum.value_or(options.momentum));
     for (size_t i = 0; i < value.size(); ++i) {
-      const T g = grad[i] + static_cast<T>(options.weight_decay) * value[i];
+      const T g =
+          static_cast<T>(step.gradient_factor) * grad[i] + static_cast<T>(options.weight_decay) * value[i];
       T direction = g;
       if (options.momentum != 0) {
         momentum[i] = first ? g : mu * momentum[i] + static_cast<T>(1 - options.dampening) * g;
@@ -46,7 +47,7 @@ struct AdamTwin {
     ++t;
     const double beta1 = step.momentum.value_or(options.beta1), beta2 = options.beta2;
     for (size_t i = 0; i < value.size(); ++i) {
-      T g = grad[i];
+      T g = static_cast<T>(step.gradient_factor) * grad[i];
       if (decoupled) {
         value[i] *= static_cast<T>(1 - step.learning_rate * options.weight_decay);
       } else {

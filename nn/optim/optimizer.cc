@@ -47,6 +47,7 @@ void Optimizer::Allocate(absl::Span<const ParamRef> params) {
 
 void Optimizer::Step(absl::Span<const ParamRef> params, const StepOptions& options) {
   HALFTONE_CHECK(options.learning_rate >= 0 && std::isfinite(options.learning_rate));
+  HALFTONE_CHECK(std::isfinite(options.gradient_factor));
   HALFTONE_CHECK(!options.momentum || (*options.momentum >= 0 && *options.momentum < 1));
   if (!allocated_) Allocate(params);
   HALFTONE_CHECK(params.size() == sizes_.size());

@@ -49,6 +49,7 @@ constexpr int kSteps = 4;
 StepOptions At(int t) {
   StepOptions step{.learning_rate = 0.1 / (t + 1)};
   if (t >= 2) step.momentum = 0.95 - 0.1 * t;
+  if (t % 2 == 1) step.gradient_factor = 0.3f;
   return step;
 }
 

@@ -16,7 +16,8 @@ template <SgdKind kind, class D>
 HWY_INLINE void SgdVector(D d, const SgdScalars& s, float* HWY_RESTRICT value, const float* HWY_RESTRICT grad,
                           float* HWY_RESTRICT momentum) {
   const auto w = hn::LoadU(d, value);
-  const auto g = hn::Add(hn::LoadU(d, grad), hn::Mul(hn::Set(d, s.weight_decay), w));
+  const auto g = hn::Add(hn::Mul(hn::Set(d, s.gradient_factor), hn::LoadU(d, grad)),
+                         hn::Mul(hn::Set(d, s.weight_decay), w));
   auto direction = g;
   if constexpr (kind != SgdKind::kPlain) {
     const auto m =

@@ -9,6 +9,7 @@ namespace halftone {
 enum class SgdKind { kPlain, kMomentum, kNesterov };
 
 struct SgdScalars {
+  float gradient_factor;
   float learning_rate;
   float weight_decay;
   float keep;       // of the old momentum: 0 in the first step
@@ -16,8 +17,8 @@ struct SgdScalars {
   float lookahead;  // Nesterov's momentum
 };
 
-// g = grad + weight_decay * value, m = keep * m + take * g; then value goes along g (kPlain, where `momentum`
-// may be null), m (kMomentum) or g + lookahead * m (kNesterov).
+// g = gradient_factor * grad + weight_decay * value, m = keep * m + take * g; then value goes along g
+// (kPlain, where `momentum` may be null), m (kMomentum) or g + lookahead * m (kNesterov).
 void SgdKernel(SgdKind kind, const SgdScalars& s, float* value, const float* grad, float* momentum, size_t n);
 
 }  // namespace halftone

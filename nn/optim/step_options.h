@@ -11,6 +11,8 @@ struct StepOptions {
   // At least 0 and below 1. Replaces SGD's momentum or Adam's beta1 in this step; absent: the optimiser's
   // own. SGD made without momentum ignores it.
   std::optional<double> momentum = std::nullopt;
+  // Every gradient is multiplied by this first: clipping to a global norm, without a pass of its own. Finite.
+  float gradient_factor = 1;
 };
 
 }  // namespace halftone

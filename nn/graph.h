@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "base/philox.h"
 #include "nn/cast_policy.h"
@@ -107,6 +108,14 @@ class Graph {
   // The dtype in which `op` computes, given the widest dtype of its inputs.
   DType Resolve(Op op, DType widest) const {
     return policy_ == nullptr ? widest : policy_->Resolve(op, widest);
+  }
+
+  // The lower precision in which an op had better keep what its gradient alone needs of a float32 tensor:
+  // half the memory, at the precision that the gradient has. None where the tensor is better kept as it is.
+  absl::optional<DType> KeepIn(DType dtype) const {
+    const bool halves = options_.gradients && policy_ != nullptr && policy_->lower.has_value() &&
+                        dtype == DType::kF32 && SizeOf(*policy_->lower) < SizeOf(dtype);
+    return halves ? policy_->lower : absl::nullopt;
   }
 
   // A leaf. With a gradient wanted, Gradient gives it after Backward.

@@ -165,15 +165,25 @@ Variable LayerNorm::Forward(const Variable& input) {
   const Variable x = graph.Cast(input, graph.Resolve(Op::kLayerNorm, input.dtype()));
   const Variable gamma = graph.Use(weight_, weight_.full_precision());
   const Variable beta = graph.Use(bias_, bias_.full_precision());
-  ops::LayerNormResult result = ops::LayerNormForward(x.value(), gamma.value(), beta.value(), {.eps = eps_});
-  return graph.Record(Op::kLayerNorm, std::move(result.y), {x, gamma, beta},
-                      [xv = x.value(), g = gamma.value(), mean = std::move(result.mean),
-                       inv_std = std::move(result.inv_std)](BackwardContext& c) {
-                        ops::LayerNormGradients d = ops::LayerNormBackward(xv, g, mean, inv_std, c.dy());
-                        c.Give(0, std::move(d.dx));
-                        c.Give(1, std::move(d.dgamma));
-                        c.Give(2, std::move(d.dbeta));
-                      });
+  const absl::optional<DType> keep = graph.KeepIn(x.dtype());
+  ops::LayerNormResult r =
+      ops::LayerNormForward(x.value(), gamma.value(), beta.value(), {.eps = eps_, .keep = keep});
+  const auto record = [&](const auto& backward) {
+    return graph.Record(Op::kLayerNorm, std::move(r.y), {x, gamma, beta}, [backward](BackwardContext& c) {
+      ops::LayerNormGradients d = backward(c.dy());
+      c.Give(0, std::move(d.dx));
+      c.Give(1, std::move(d.dgamma));
+      c.Give(2, std::move(d.dbeta));
+    });
+  };
+  if (keep.has_value()) {
+    return record([g = gamma.value(), z = r.normalised, inv_std = r.inv_std](const Tensor& dy) {
+      return ops::LayerNormBackward(z, g, inv_std, dy);
+    });
+  }
+  return record([g = gamma.value(), xv = x.value(), mean = r.mean, inv_std = r.inv_std](const Tensor& dy) {
+    return ops::LayerNormBackward(xv, g, mean, inv_std, dy);
+  });
 }
 
 Variable DropoutLayer::Forward(const Variable& x) {

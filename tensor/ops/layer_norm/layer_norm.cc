@@ -26,6 +26,23 @@ const void* Statistics(const LayerNormProblem& problem, const Tensor& t, size_t 
   return t.raw();
 }
 
+// `arrays` has what is known of the input, and gets all the rest.
+LayerNormGradients Backward(const LayerNormProblem& problem, const Tensor& gamma, const Tensor& inv_std,
+                            const Tensor& dy, LayerNormBackwardArrays arrays) {
+  const DType statistics = StatisticsDType(problem.dtype);
+  LayerNormGradients gradients = {.dx = Tensor::Empty(dy.device(), dy.dtype(), dy.shape()),
+                                  .dgamma = Tensor::Zeros(dy.device(), statistics, gamma.shape()),
+                                  .dbeta = Tensor::Zeros(dy.device(), statistics, gamma.shape())};
+  arrays.gamma = Statistics(problem, gamma, problem.n);
+  arrays.inv_std = Statistics(problem, inv_std, problem.rows);
+  arrays.dy = dy.raw();
+  arrays.dx = gradients.dx.raw();
+  arrays.dgamma = gradients.dgamma.raw();
+  arrays.dbeta = gradients.dbeta.raw();
+  if (problem.rows > 0) Choose(problem.dtype).backward(problem, arrays);
+  return gradients;
+}
+
 }  // namespace
 
 absl::Span<const LayerNormImplementation> LayerNormImplementations() {
@@ -35,18 +52,25 @@ absl::Span<const LayerNormImplementation> LayerNormImplementations() {
 
 LayerNormResult LayerNormForward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                                  const LayerNormOptions& options) {
-  const LayerNormProblem problem = Problem(x);
+  LayerNormProblem problem = Problem(x);
   const auto rows = static_cast<int64_t>(problem.rows);
   const DType statistics = StatisticsDType(x.dtype());
   LayerNormResult result = {.y = Tensor::Empty(x.device(), x.dtype(), x.shape()),
                             .mean = Tensor::Empty(x.device(), statistics, {rows, 2}),
-                            .inv_std = Tensor::Empty(x.device(), statistics, {rows})};
+                            .inv_std = Tensor::Empty(x.device(), statistics, {rows}),
+                            .normalised = {}};
+  if (options.keep.has_value()) {
+    HALFTONE_CHECK(IsFloat(*options.keep) && *options.keep != DType::kF64);
+    problem.keep = options.keep;
+    result.normalised = Tensor::Empty(x.device(), *options.keep, x.shape());
+  }
   const LayerNormForwardArrays arrays = {.x = x.raw(),
                                          .gamma = Statistics(problem, gamma, problem.n),
                                          .beta = Statistics(problem, beta, problem.n),
                                          .y = result.y.raw(),
                                          .mean = result.mean.raw(),
-                                         .inv_std = result.inv_std.raw()};
+                                         .inv_std = result.inv_std.raw(),
+                                         .normalised = result.normalised.raw()};
   if (rows > 0) Choose(x.dtype()).forward(problem, options.eps, arrays);
   return result;
 }
@@ -54,21 +78,17 @@ LayerNormResult LayerNormForward(const Tensor& x, const Tensor& gamma, const Ten
 LayerNormGradients LayerNormBackward(const Tensor& x, const Tensor& gamma, const Tensor& mean,
                                      const Tensor& inv_std, const Tensor& dy) {
   HALFTONE_CHECK(dy.dtype() == x.dtype() && dy.shape() == x.shape());
-  const LayerNormProblem problem = Problem(x);
-  const DType statistics = StatisticsDType(x.dtype());
-  LayerNormGradients gradients = {.dx = Tensor::Empty(x.device(), x.dtype(), x.shape()),
-                                  .dgamma = Tensor::Zeros(x.device(), statistics, gamma.shape()),
-                                  .dbeta = Tensor::Zeros(x.device(), statistics, gamma.shape())};
-  const LayerNormBackwardArrays arrays = {.x = x.raw(),
-                                          .gamma = Statistics(problem, gamma, problem.n),
-                                          .mean = Statistics(problem, mean, 2 * problem.rows),
-                                          .inv_std = Statistics(problem, inv_std, problem.rows),
-                                          .dy = dy.raw(),
-                                          .dx = gradients.dx.raw(),
-                                          .dgamma = gradients.dgamma.raw(),
-                                          .dbeta = gradients.dbeta.raw()};
-  if (problem.rows > 0) Choose(x.dtype()).backward(problem, arrays);
-  return gradients;
+  const LayerNormProblem problem = Problem(dy);
+  return Backward(problem, gamma, inv_std, dy,
+                  {.x = x.raw(), .mean = Statistics(problem, mean, 2 * problem.rows)});
+}
+
+LayerNormGradients LayerNormBackward(const Tensor& normalised, const Tensor& gamma, const Tensor& inv_std,
+                                     const Tensor& dy) {
+  HALFTONE_CHECK(dy.shape() == normalised.shape());
+  LayerNormProblem problem = Problem(dy);
+  problem.keep = normalised.dtype();
+  return Backward(problem, gamma, inv_std, dy, {.normalised = normalised.raw()});
 }
 
 }  // namespace halftone::ops

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "tensor/dtype.h"
 
@@ -14,17 +15,20 @@ namespace halftone::ops {
 struct LayerNormProblem {
   DType dtype;
   size_t rows, n;
+  absl::optional<DType> keep = absl::nullopt;  // of `normalised`; none: there is none
 };
 
-// Of x's dtype: x, y, dy, dx. Of the statistics' dtype: gamma and beta [n], mean [rows, 2], inv_std [rows],
-// dgamma and dbeta [n]. No array overlaps another.
+// Of `dtype`: x, y, dy, dx. Backward has either x and mean, or normalised. Of the statistics' dtype: gamma
+// and beta [n], mean [rows, 2], inv_std [rows], dgamma and dbeta [n]. No array overlaps another.
 struct LayerNormForwardArrays {
   const void *x, *gamma, *beta;
   void *y, *mean, *inv_std;
+  void *normalised = nullptr;
 };
 struct LayerNormBackwardArrays {
   const void *x, *gamma, *mean, *inv_std, *dy;
   void *dx, *dgamma, *dbeta;
+  const void *normalised = nullptr;
 };
 
 struct LayerNormImplementation {

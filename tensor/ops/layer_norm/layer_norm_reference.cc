@@ -27,6 +27,12 @@ void Forward(const LayerNormProblem& p, double eps, const LayerNormForwardArrays
       for (size_t i = 0; i < p.n; ++i) {
         static_cast<T*>(a.y)[r * p.n + i] = static_cast<T>((x[i] - mean) * inv_std * gamma[i] + beta[i]);
       }
+      if (p.keep.has_value()) {
+        VisitFloat(*p.keep, [&](auto kept) {
+          auto* normalised = static_cast<decltype(kept)*>(a.normalised) + r * p.n;
+          for (size_t i = 0; i < p.n; ++i) normalised[i] = decltype(kept)((x[i] - mean) * inv_std);
+        });
+      }
       const S pivot = static_cast<S>(mean);
       static_cast<S*>(a.mean)[2 * r] = pivot;
       static_cast<S*>(a.mean)[2 * r + 1] = static_cast<S>(mean - pivot);
@@ -43,12 +49,22 @@ void Backward(const LayerNormProblem& p, const LayerNormBackwardArrays& a) {
     const auto* gamma = static_cast<const S*>(a.gamma);
     std::vector<double> z(p.n), g(p.n), dgamma(p.n), dbeta(p.n);
     for (size_t r = 0; r < p.rows; ++r) {
-      const T *x = static_cast<const T*>(a.x) + r * p.n, *dy = static_cast<const T*>(a.dy) + r * p.n;
+      const T* dy = static_cast<const T*>(a.dy) + r * p.n;
       const double inv_std = static_cast<const S*>(a.inv_std)[r];
-      const S* mean = static_cast<const S*>(a.mean) + 2 * r;
+      if (p.keep.has_value()) {
+        VisitFloat(*p.keep, [&](auto kept) {
+          const auto* normalised = static_cast<const decltype(kept)*>(a.normalised) + r * p.n;
+          for (size_t i = 0; i < p.n; ++i) z[i] = normalised[i];
+        });
+      } else {
+        const T* x = static_cast<const T*>(a.x) + r * p.n;
+        const S* mean = static_cast<const S*>(a.mean) + 2 * r;
+        for (size_t i = 0; i < p.n; ++i) {
+          z[i] = (x[i] - (static_cast<double>(mean[0]) + mean[1])) * inv_std;
+        }
+      }
       double mean_g = 0, mean_gz = 0;
       for (size_t i = 0; i < p.n; ++i) {
-        z[i] = (x[i] - (static_cast<double>(mean[0]) + mean[1])) * inv_std;
         g[i] = static_cast<double>(dy[i]) * gamma[i];
         mean_g += g[i] / static_cast<double>(p.n);
         mean_gz += g[i] * z[i] / static_cast<double>(p.n);

@@ -71,10 +71,11 @@ HWY_INLINE hn::Vec<D> Centred(D d, const T* HWY_RESTRICT x, const float* HWY_RES
   return hn::Sub(hn::Sub(LoadFloats(d, x), hn::Set(d, mean[0])), hn::Set(d, mean[1]));
 }
 
-template <typename T>
+// keep(d, i, z) sees the normalised numbers.
+template <typename T, class Keep>
 HWY_INLINE void ForwardRow(const T* HWY_RESTRICT x, size_t n, double eps, const float* HWY_RESTRICT gamma,
                            const float* HWY_RESTRICT beta, T* HWY_RESTRICT y, float* HWY_RESTRICT mean,
-                           float* HWY_RESTRICT inv_std) {
+                           float* HWY_RESTRICT inv_std, const Keep& keep) {
   const double count = static_cast<double>(n);
   const PartialSums sums(
       n, [&](auto d, size_t i, auto& sum, auto&) HWY_ATTR { sum = hn::Add(sum, LoadFloats(d, x + i)); });
@@ -96,17 +97,18 @@ HWY_INLINE void ForwardRow(const T* HWY_RESTRICT x, size_t n, double eps, const 
 
   ForVectors(n, [&](auto d, size_t i) HWY_ATTR {
     const auto z = hn::Mul(Centred(d, x + i, mean), hn::Set(d, inverse));
+    keep(d, i, z);
     StoreFloats(hn::Add(hn::Mul(z, hn::LoadU(d, gamma + i)), hn::LoadU(d, beta + i)), d, y + i);
   });
 }
 
-// Adds to dgamma and dbeta.
-template <typename T>
-HWY_INLINE void BackwardRow(const T* HWY_RESTRICT x, const T* HWY_RESTRICT dy, size_t n,
-                            const float* HWY_RESTRICT gamma, const float* HWY_RESTRICT mean, float inv_std,
-                            T* HWY_RESTRICT dx, float* HWY_RESTRICT dgamma, float* HWY_RESTRICT dbeta) {
+// normalised(d, i) gives the normalised numbers. Adds to dgamma and dbeta.
+template <typename T, class Normalised>
+HWY_INLINE void BackwardRow(const Normalised& normalised, const T* HWY_RESTRICT dy, size_t n,
+                            const float* HWY_RESTRICT gamma, float inv_std, T* HWY_RESTRICT dx,
+                            float* HWY_RESTRICT dgamma, float* HWY_RESTRICT dbeta) {
   const PartialSums sums(n, [&](auto d, size_t i, auto& sum, auto& product) HWY_ATTR {
-    const auto z = hn::Mul(Centred(d, x + i, mean), hn::Set(d, inv_std));
+    const auto z = normalised(d, i);
     const auto v = LoadFloats(d, dy + i);
     const auto g = hn::Mul(v, hn::LoadU(d, gamma + i));
     sum = hn::Add(sum, g);
@@ -119,11 +121,10 @@ HWY_INLINE void BackwardRow(const T* HWY_RESTRICT x, const T* HWY_RESTRICT dy, s
   const float mean_gz = static_cast<float>(PartialSums::Total(sums.b) / count);
   // With z = (x - mean) * inv_std and g = dy * gamma:  dx = inv_std * (g - mean(g) - z * mean(g * z)).
   ForVectors(n, [&](auto d, size_t i) HWY_ATTR {
-    const auto inverse = hn::Set(d, inv_std);
-    const auto z = hn::Mul(Centred(d, x + i, mean), inverse);
+    const auto z = normalised(d, i);
     const auto g = hn::Mul(LoadFloats(d, dy + i), hn::LoadU(d, gamma + i));
     const auto across = hn::Sub(hn::Sub(g, hn::Set(d, mean_g)), hn::Mul(z, hn::Set(d, mean_gz)));
-    StoreFloats(hn::Mul(across, inverse), d, dx + i);
+    StoreFloats(hn::Mul(across, hn::Set(d, inv_std)), d, dx + i);
   });
 }
 
@@ -131,11 +132,23 @@ void ForwardRows(const LayerNormProblem& p, double eps, const LayerNormForwardAr
                  size_t end) {
   VisitStorage(p.dtype, [=, &p, &a](auto type) HWY_ATTR {
     using T = decltype(type);
-    for (size_t r = begin; r < end; ++r) {
-      ForwardRow(static_cast<const T*>(a.x) + r * p.n, p.n, eps, static_cast<const float*>(a.gamma),
-                 static_cast<const float*>(a.beta), static_cast<T*>(a.y) + r * p.n,
-                 static_cast<float*>(a.mean) + 2 * r, static_cast<float*>(a.inv_std) + r);
+    const auto rows = [&](const auto& keep_row) HWY_ATTR {
+      for (size_t r = begin; r < end; ++r) {
+        ForwardRow(static_cast<const T*>(a.x) + r * p.n, p.n, eps, static_cast<const float*>(a.gamma),
+                   static_cast<const float*>(a.beta), static_cast<T*>(a.y) + r * p.n,
+                   static_cast<float*>(a.mean) + 2 * r, static_cast<float*>(a.inv_std) + r, keep_row(r));
+      }
+    };
+    if (!p.keep.has_value()) {
+      return rows([](size_t) HWY_ATTR { return [](auto, size_t, auto) HWY_ATTR {}; });
     }
+    VisitStorage(*p.keep, [&](auto kept) HWY_ATTR {
+      using K = decltype(kept);
+      rows([&](size_t r) HWY_ATTR {
+        K* to = static_cast<K*>(a.normalised) + r * p.n;
+        return [to](auto d, size_t i, auto z) HWY_ATTR { StoreFloats(z, d, to + i); };
+      });
+    });
   });
 }
 
@@ -143,11 +156,29 @@ void BackwardRows(const LayerNormProblem& p, const LayerNormBackwardArrays& a, s
                   float* dgamma, float* dbeta) {
   VisitStorage(p.dtype, [=, &p, &a](auto type) HWY_ATTR {
     using T = decltype(type);
-    for (size_t r = begin; r < end; ++r) {
-      BackwardRow(static_cast<const T*>(a.x) + r * p.n, static_cast<const T*>(a.dy) + r * p.n, p.n,
-                  static_cast<const float*>(a.gamma), static_cast<const float*>(a.mean) + 2 * r,
-                  static_cast<const float*>(a.inv_std)[r], static_cast<T*>(a.dx) + r * p.n, dgamma, dbeta);
+    const auto* inv_std = static_cast<const float*>(a.inv_std);
+    const auto rows = [&](const auto& normalised_row) HWY_ATTR {
+      for (size_t r = begin; r < end; ++r) {
+        BackwardRow(normalised_row(r), static_cast<const T*>(a.dy) + r * p.n, p.n,
+                    static_cast<const float*>(a.gamma), inv_std[r], static_cast<T*>(a.dx) + r * p.n, dgamma,
+                    dbeta);
+      }
+    };
+    if (!p.keep.has_value()) {
+      return rows([&](size_t r) HWY_ATTR {
+        const T* x = static_cast<const T*>(a.x) + r * p.n;
+        const float* mean = static_cast<const float*>(a.mean) + 2 * r;
+        return [=](auto d, size_t i)
+                   HWY_ATTR { return hn::Mul(Centred(d, x + i, mean), hn::Set(d, inv_std[r])); };
+      });
     }
+    VisitStorage(*p.keep, [&](auto kept) HWY_ATTR {
+      using K = decltype(kept);
+      rows([&](size_t r) HWY_ATTR {
+        const K* from = static_cast<const K*>(a.normalised) + r * p.n;
+        return [from](auto d, size_t i) HWY_ATTR { return LoadFloats(d, from + i); };
+      });
+    });
   });
 }
 

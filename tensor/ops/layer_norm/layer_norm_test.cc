@@ -179,6 +179,43 @@ TEST(LayerNormTest, SixteenBitsAreCloseToDouble) {
   }
 }
 
+// Kept in float32 the normalised numbers give the gradients that x gives; in 16 bits, those of a normalised
+// input that is rounded.
+TEST(LayerNormTest, GradientsFromTheNormalisedNumbers) {
+  Device device;
+  const Shape shape = {40, 70};
+  const Tensor x = RandomTensor(device, DType::kF32, shape, 1),
+               dy = RandomTensor(device, DType::kF32, shape, 2);
+  const Tensor gamma = RandomTensor(device, DType::kF32, {70}, 3),
+               beta = RandomTensor(device, DType::kF32, {70}, 4);
+  for (const DType keep : {DType::kF32, DType::kF16, DType::kBF16}) {
+    const LayerNormResult saved = LayerNormForward(x, gamma, beta, {.keep = keep});
+    ASSERT_EQ(saved.normalised.dtype(), keep);
+    const LayerNormGradients from_x = LayerNormBackward(x, gamma, saved.mean, saved.inv_std, dy);
+    ForEachTarget([&](int64_t target) {
+      SCOPED_TRACE(testing::Message() << NameOf(keep) << " " << hwy::TargetName(target));
+      const LayerNormGradients actual = LayerNormBackward(saved.normalised, gamma, saved.inv_std, dy);
+      const double eps = keep == DType::kF32 ? 0 : EpsilonOf(keep);
+      EXPECT_LE(Distance(ToDoubles(actual.dx), ToDoubles(from_x.dx)), eps);
+      EXPECT_LE(Distance(ToDoubles(actual.dgamma), ToDoubles(from_x.dgamma)), eps);
+      EXPECT_EQ(ToDoubles(actual.dbeta), ToDoubles(from_x.dbeta));
+    });
+    // Against the definition, from the same kept numbers.
+    const LayerNormGradients actual = LayerNormBackward(saved.normalised, gamma, saved.inv_std, dy);
+    Tensor dx = Tensor::Empty(device, DType::kF32, shape), dgamma = gamma.Clone(), dbeta = gamma.Clone();
+    kReferenceLayerNorm.backward({.dtype = DType::kF32, .rows = 40, .n = 70, .keep = keep},
+                                 {.gamma = gamma.raw(),
+                                  .inv_std = saved.inv_std.raw(),
+                                  .dy = dy.raw(),
+                                  .dx = dx.raw(),
+                                  .dgamma = dgamma.raw(),
+                                  .dbeta = dbeta.raw(),
+                                  .normalised = saved.normalised.raw()});
+    EXPECT_LE(Distance(ToDoubles(actual.dx), ToDoubles(dx)), 8 * EpsilonOf(DType::kF32));
+    EXPECT_LE(Distance(ToDoubles(actual.dgamma), ToDoubles(dgamma)), 40 * EpsilonOf(DType::kF32));
+  }
+}
+
 TEST(LayerNormTest, ConstantRowsGiveBeta) {
   Device device;
   const Tensor x = FromDoubles(device, DType::kF32, {2, 50}, std::vector<double>(100, 0.1));

@@ -32,6 +32,20 @@ Weights UseWeights(Graph& graph, Parameter& weight, std::optional<Parameter>& bi
 // Bound of PyTorch's default start of linear layers and of every bias.
 double DefaultBound(int64_t fan_in) { return 1 / std::sqrt(static_cast<double>(fan_in)); }
 
+// What of the activation after it a batch norm of x does itself.
+ops::BatchNormActivation Fused(const Variable& x, const ActivationLayer& layer) {
+  const absl::string_view name = layer.activation().name;
+  if (x.graph().Resolve(Op::kActivation, x.dtype()) != x.dtype()) return ops::BatchNormActivation::kNone;
+  if (name == "relu") return ops::BatchNormActivation::kRelu;
+  if (name == "relu6") return ops::BatchNormActivation::kRelu6;
+  return ops::BatchNormActivation::kNone;
+}
+
+// Whether a batch norm of x adds the residual itself: where the sum would be in the dtype of both.
+bool FusesSum(const Variable& x, const Variable& residual) {
+  return x.dtype() == residual.dtype() && x.graph().Resolve(Op::kAdd, x.dtype()) == x.dtype();
+}
+
 }  // namespace
 
 Conv2d::Conv2d(const Conv2dOptions& o)
@@ -113,43 +127,70 @@ void BatchNorm2d::Visit(Visitor& v) {
   v("num_batches_tracked", num_batches_tracked_);
 }
 
-Variable BatchNorm2d::Forward(const Variable& x, ActivationLayer& activation) {
-  const bool relu = activation.activation().name == "relu";
-  const Variable y = [&] {
-    const ModuleScope scope(x.graph(), path());
-    return Normalize(x, relu);
-  }();
-  return relu ? y : activation(y);
+Variable BatchNorm2d::Forward(const Variable& x) {
+  return Normalize(x, nullptr, ops::BatchNormActivation::kNone);
 }
 
-Variable BatchNorm2d::Normalize(const Variable& input, bool relu) {
+Variable BatchNorm2d::Forward(const Variable& x, ActivationLayer& activation) {
+  const ops::BatchNormActivation fused = Fused(x, activation);
+  const Variable y = [&] {
+    const ModuleScope scope(x.graph(), path());
+    return Normalize(x, nullptr, fused);
+  }();
+  return fused == ops::BatchNormActivation::kNone ? activation(y) : y;
+}
+
+Variable BatchNorm2d::Forward(const Variable& x, const Variable& residual) {
+  if (!FusesSum(x, residual)) return (*this)(x) + residual;
+  const ModuleScope scope(x.graph(), path());
+  return Normalize(x, &residual, ops::BatchNormActivation::kNone);
+}
+
+Variable BatchNorm2d::Forward(const Variable& x, const Variable& residual, ActivationLayer& activation) {
+  if (!FusesSum(x, residual)) return activation((*this)(x) + residual);
+  const ops::BatchNormActivation fused = Fused(x, activation);
+  const Variable y = [&] {
+    const ModuleScope scope(x.graph(), path());
+    return Normalize(x, &residual, fused);
+  }();
+  return fused == ops::BatchNormActivation::kNone ? activation(y) : y;
+}
+
+Variable BatchNorm2d::Normalize(const Variable& input, const Variable* residual,
+                                ops::BatchNormActivation activation) {
   Graph& graph = input.graph();
   const Variable x = graph.Cast(input, graph.Resolve(Op::kBatchNorm, input.dtype()));
   const Variable gamma = graph.Use(weight_, weight_.full_precision());
   const Variable beta = graph.Use(bias_, bias_.full_precision());
-  const ops::BatchNormOptions options = {.eps = options_.eps, .momentum = options_.momentum, .relu = relu};
+  const Variable r = residual == nullptr ? Variable() : graph.Cast(*residual, x.dtype());
+  const ops::BatchNormOptions options = {
+      .eps = options_.eps, .momentum = options_.momentum, .activation = activation};
   if (!graph.training()) {
     // Evaluation has no use for gradients; that of the running statistics would be another formula.
     return graph.Input(ops::BatchNormInference(x.value(), gamma.value(), beta.value(), running_mean_.value,
-                                               running_var_.value, options));
+                                               running_var_.value, options, r.value()));
   }
   Tensor mean = running_mean_.value.Clone(), var = running_var_.value.Clone();
   ops::BatchNormResult result =
-      ops::BatchNormForward(x.value(), gamma.value(), beta.value(), mean, var, options);
+      ops::BatchNormForward(x.value(), gamma.value(), beta.value(), mean, var, options, r.value());
   if (!graph.replay() && ops::AllFinite(mean) && ops::AllFinite(var)) {
     running_mean_.value = std::move(mean);
     running_var_.value = std::move(var);
     ++num_batches_tracked_.value.data<int64_t>()[0];
   }
-  return graph.Record(Op::kBatchNorm, std::move(result.y), {x, gamma, beta},
-                      [xv = x.value(), g = gamma.value(), b = beta.value(), mean = std::move(result.mean),
-                       inv_std = std::move(result.inv_std), options](BackwardContext& c) {
-                        ops::BatchNormGradients d =
-                            ops::BatchNormBackward(xv, g, b, mean, inv_std, c.dy(), options);
-                        c.Give(0, std::move(d.dx));
-                        c.Give(1, std::move(d.dgamma));
-                        c.Give(2, std::move(d.dbeta));
-                      });
+  const Tensor residual_y = residual == nullptr ? Tensor() : result.y;
+  const auto backward = [xv = x.value(), g = gamma.value(), b = beta.value(), mean = std::move(result.mean),
+                         inv_std = std::move(result.inv_std), residual_y, options](BackwardContext& c) {
+    ops::BatchNormGradients d =
+        ops::BatchNormBackward(xv, g, b, mean, inv_std, c.dy(), options, residual_y);
+    c.Give(0, std::move(d.dx));
+    c.Give(1, std::move(d.dgamma));
+    c.Give(2, std::move(d.dbeta));
+    if (residual_y.defined()) c.Give(3, std::move(d.dresidual));
+  };
+  return residual == nullptr
+             ? graph.Record(Op::kBatchNorm, std::move(result.y), {x, gamma, beta}, backward)
+             : graph.Record(Op::kBatchNorm, std::move(result.y), {x, gamma, beta, r}, backward);
 }
 
 LayerNorm::LayerNorm(const LayerNormOptions& o)

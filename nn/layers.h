@@ -8,6 +8,7 @@
 
 #include "nn/module.h"
 #include "tensor/ops/activation/activation.h"
+#include "tensor/ops/batch_norm/batch_norm.h"
 
 namespace halftone::nn {
 
@@ -77,13 +78,18 @@ struct BatchNorm2dOptions {
 class BatchNorm2d : public Module {
  public:
   explicit BatchNorm2d(const BatchNorm2dOptions& options);
-  Variable Forward(const Variable& x) override { return Normalize(x, /*relu=*/false); }
-  // Followed by an activation; ReLU is done in the same pass over memory.
+  Variable Forward(const Variable& x) override;
+  // activation(norm(x)). ReLU and ReLU6 are done in the same pass over memory.
   Variable Forward(const Variable& x, ActivationLayer& activation);
+  // norm(x) + residual, and activation(norm(x) + residual). The sum is done in the same pass, and so rounded
+  // once, where both are of one dtype.
+  Variable Forward(const Variable& x, const Variable& residual);
+  Variable Forward(const Variable& x, const Variable& residual, ActivationLayer& activation);
   void Visit(Visitor& v) override;
 
  private:
-  Variable Normalize(const Variable& x, bool relu);
+  // `residual` null for none.
+  Variable Normalize(const Variable& x, const Variable* residual, ops::BatchNormActivation activation);
 
   BatchNorm2dOptions options_;
   Parameter weight_, bias_;

@@ -17,7 +17,7 @@ BatchNormProblem Problem(const Tensor& x, const BatchNormOptions& options) {
   return {.dtype = x.dtype(),
           .rows = static_cast<size_t>(x.elements()) / channels,
           .channels = channels,
-          .relu = options.relu};
+          .activation = options.activation};
 }
 
 const BatchNormImplementation& Choose(DType dtype) {
@@ -58,6 +58,13 @@ BatchNormAffine Affine(const BatchNormProblem& problem, const Tensor& gamma, con
   return affine;
 }
 
+// The residual's elements; null for none.
+const void* ResidualOf(const Tensor& residual, const Tensor& x) {
+  if (!residual.defined()) return nullptr;
+  HALFTONE_CHECK(residual.dtype() == x.dtype() && residual.shape() == x.shape());
+  return residual.raw();
+}
+
 }  // namespace
 
 absl::Span<const BatchNormImplementation> BatchNormImplementations() {
@@ -66,7 +73,8 @@ absl::Span<const BatchNormImplementation> BatchNormImplementations() {
 }
 
 BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                                 Tensor& running_mean, Tensor& running_var, const BatchNormOptions& options) {
+                                 Tensor& running_mean, Tensor& running_var, const BatchNormOptions& options,
+                                 const Tensor& residual) {
   const BatchNormProblem problem = Problem(x, options);
   HALFTONE_CHECK(problem.rows >= 2);
   const BatchNormImplementation& implementation = Choose(x.dtype());
@@ -86,32 +94,41 @@ BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Ten
   BatchNormResult result = {.y = Tensor::Empty(x.device(), x.dtype(), x.shape()),
                             .mean = FromValues(x, moments.mean),
                             .inv_std = FromValues(x, inv_std)};
-  implementation.normalise(problem, x.raw(), Affine(problem, gamma, beta, result.mean, result.inv_std),
-                           result.y.raw());
+  implementation.normalise(problem, x.raw(), ResidualOf(residual, x),
+                           Affine(problem, gamma, beta, result.mean, result.inv_std), result.y.raw());
   return result;
 }
 
 Tensor BatchNormInference(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                           const Tensor& running_mean, const Tensor& running_var,
-                          const BatchNormOptions& options) {
+                          const BatchNormOptions& options, const Tensor& residual) {
   Tensor y = Tensor::Empty(x.device(), x.dtype(), x.shape());
   if (x.elements() == 0) return y;
   const BatchNormProblem problem = Problem(x, options);
   std::vector<double> inv_std = Values(problem, running_var);
   for (double& v : inv_std) v = 1 / std::sqrt(v + options.eps);
   const BatchNormAffine affine = Affine(problem, gamma, beta, running_mean, FromValues(x, inv_std));
-  Choose(x.dtype()).normalise(problem, x.raw(), affine, y.raw());
+  Choose(x.dtype()).normalise(problem, x.raw(), ResidualOf(residual, x), affine, y.raw());
   return y;
 }
 
 BatchNormGradients BatchNormBackward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                                      const Tensor& mean, const Tensor& inv_std, const Tensor& dy,
-                                     const BatchNormOptions& options) {
+                                     const BatchNormOptions& options, const Tensor& residual_y) {
   HALFTONE_CHECK(dy.dtype() == x.dtype() && dy.shape() == x.shape());
-  const BatchNormProblem problem = Problem(x, options);
+  BatchNormProblem problem = Problem(x, options);
   const BatchNormImplementation& implementation = Choose(x.dtype());
   const BatchNormAffine affine = Affine(problem, gamma, beta, mean, inv_std);
-  const BatchNormSums sums = implementation.sums(problem, x.raw(), dy.raw(), affine);
+  Tensor passed = dy;
+  BatchNormSums sums;
+  if (residual_y.defined() && options.activation != BatchNormActivation::kNone) {
+    passed = Tensor::Empty(x.device(), x.dtype(), x.shape());
+    sums = implementation.residual_sums(problem, x.raw(), ResidualOf(residual_y, x), dy.raw(), affine,
+                                        passed.raw());
+    problem.activation = BatchNormActivation::kNone;  // it is dealt with
+  } else {
+    sums = implementation.sums(problem, x.raw(), dy.raw(), affine);
+  }
 
   // With z = (x - mean) * inv_std:  dx = gamma * inv_std * (dy - mean(dy) - z * mean(dy * z)).
   const double rows = static_cast<double>(problem.rows);
@@ -125,8 +142,9 @@ BatchNormGradients BatchNormBackward(const Tensor& x, const Tensor& gamma, const
   }
   BatchNormGradients gradients = {.dx = Tensor::Empty(x.device(), x.dtype(), x.shape()),
                                   .dgamma = FromValues(x, dgamma),
-                                  .dbeta = FromValues(x, sums.dy)};
-  implementation.input_gradient(problem, x.raw(), dy.raw(), affine, coefficients, gradients.dx.raw());
+                                  .dbeta = FromValues(x, sums.dy),
+                                  .dresidual = residual_y.defined() ? passed : Tensor()};
+  implementation.input_gradient(problem, x.raw(), passed.raw(), affine, coefficients, gradients.dx.raw());
   return gradients;
 }
 

@@ -1,6 +1,6 @@
 // The implementations of batch_norm.h, fastest first; the first that supports a dtype is used.
 //
-// Each of the four loops is one pass over memory, on all threads.
+// Each of the five loops is one pass over memory, on all threads.
 #ifndef HALFTONE_TENSOR_OPS_BATCH_NORM_BATCH_NORM_IMPLEMENTATIONS_H_
 #define HALFTONE_TENSOR_OPS_BATCH_NORM_BATCH_NORM_IMPLEMENTATIONS_H_
 
@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "tensor/dtype.h"
+#include "tensor/ops/batch_norm/batch_norm.h"
 
 namespace halftone::ops {
 
@@ -17,20 +18,20 @@ namespace halftone::ops {
 struct BatchNormProblem {
   DType dtype;
   size_t rows, channels;
-  bool relu;
+  BatchNormActivation activation;
 };
 
 struct BatchNormMoments {
   std::vector<double> mean, variance;  // biased
 };
 
-// y = (x - mean) * scale + shift for each channel; everything rounded to the dtype of the arithmetic when
+// y = f((x - mean) * scale + shift [+ residual]) for each channel; everything rounded to the dtype of the arithmetic when
 // used.
 struct BatchNormAffine {
   std::vector<double> mean, scale, shift;
 };
 
-// Of dy, where the ReLU let it through, over the rows.
+// Of dy, where the activation let it through, over the rows.
 struct BatchNormSums {
   std::vector<double> dy, dy_x;  // sum of dy; of dy * (x - mean)
 };
@@ -44,8 +45,13 @@ struct BatchNormImplementation {
   absl::string_view name;
   bool (*supports)(DType dtype);
   BatchNormMoments (*moments)(const BatchNormProblem&, const void* x);
-  void (*normalise)(const BatchNormProblem&, const void* x, const BatchNormAffine&, void* y);
+  // `residual` null for none.
+  void (*normalise)(const BatchNormProblem&, const void* x, const void* residual, const BatchNormAffine&,
+                    void* y);
   BatchNormSums (*sums)(const BatchNormProblem&, const void* x, const void* dy, const BatchNormAffine&);
+  // The same after a residual: what the activation let through is told by y, and written into `passed`.
+  BatchNormSums (*residual_sums)(const BatchNormProblem&, const void* x, const void* y, const void* dy,
+                                 const BatchNormAffine&, void* passed);
   void (*input_gradient)(const BatchNormProblem&, const void* x, const void* dy, const BatchNormAffine&,
                          const BatchNormInputGradient&, void* dx);
 };

@@ -15,10 +15,24 @@ Arithmetic<T> Normalised(T x, const BatchNormAffine& affine, size_t c) {
   return (A(x) - A(affine.mean[c])) * A(affine.scale[c]) + A(affine.shift[c]);
 }
 
-// dy where the ReLU, if there is one, let the value through.
+template <typename A>
+A Activated(BatchNormActivation activation, A value) {
+  if (activation == BatchNormActivation::kNone) return value;
+  if (value <= 0) return 0;
+  return activation == BatchNormActivation::kRelu6 && value >= 6 ? 6 : value;
+}
+
+// Whether the activation lets the gradient of its input through.
+template <typename A>
+bool Passes(BatchNormActivation activation, A value) {
+  if (activation == BatchNormActivation::kNone) return true;
+  return !(value <= 0) && !(activation == BatchNormActivation::kRelu6 && value >= 6);
+}
+
+// dy where it passes.
 template <typename T>
 Arithmetic<T> Passed(const BatchNormProblem& problem, const BatchNormAffine& affine, T x, T dy, size_t c) {
-  return problem.relu && Normalised(x, affine, c) <= 0 ? Arithmetic<T>(0) : Arithmetic<T>(dy);
+  return Passes(problem.activation, Normalised(x, affine, c)) ? Arithmetic<T>(dy) : Arithmetic<T>(0);
 }
 
 BatchNormMoments Moments(const BatchNormProblem& problem, const void* x) {
@@ -40,13 +54,14 @@ BatchNormMoments Moments(const BatchNormProblem& problem, const void* x) {
   return moments;
 }
 
-void Normalise(const BatchNormProblem& problem, const void* x, const BatchNormAffine& affine, void* y) {
+void Normalise(const BatchNormProblem& problem, const void* x, const void* residual,
+               const BatchNormAffine& affine, void* y) {
   VisitFloat(problem.dtype, [&](auto type) {
     using T = decltype(type);
     for (size_t i = 0; i < problem.rows * problem.channels; ++i) {
       auto value = Normalised(static_cast<const T*>(x)[i], affine, i % problem.channels);
-      if (problem.relu && value <= 0) value = 0;
-      static_cast<T*>(y)[i] = T(value);
+      if (residual != nullptr) value += static_cast<const T*>(residual)[i];
+      static_cast<T*>(y)[i] = T(Activated(problem.activation, value));
     }
   });
 }
@@ -66,6 +81,21 @@ BatchNormSums Sums(const BatchNormProblem& problem, const void* x, const void* d
     }
   });
   return sums;
+}
+
+BatchNormSums ResidualSums(const BatchNormProblem& problem, const void* x, const void* y, const void* dy,
+                           const BatchNormAffine& affine, void* passed) {
+  VisitFloat(problem.dtype, [&](auto type) {
+    using T = decltype(type);
+    using A = Arithmetic<T>;
+    for (size_t i = 0; i < problem.rows * problem.channels; ++i) {
+      const bool passes = Passes(problem.activation, A(static_cast<const T*>(y)[i]));
+      static_cast<T*>(passed)[i] = passes ? static_cast<const T*>(dy)[i] : T(0.0);
+    }
+  });
+  BatchNormProblem without = problem;
+  without.activation = BatchNormActivation::kNone;
+  return Sums(without, x, passed, affine);
 }
 
 void InputGradient(const BatchNormProblem& problem, const void* x, const void* dy,
@@ -90,6 +120,7 @@ const BatchNormImplementation kReferenceBatchNorm = {.name = "reference",
                                                      .moments = Moments,
                                                      .normalise = Normalise,
                                                      .sums = Sums,
+                                                     .residual_sums = ResidualSums,
                                                      .input_gradient = InputGradient};
 
 }  // namespace halftone::ops

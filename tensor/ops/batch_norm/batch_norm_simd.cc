@@ -4,6 +4,8 @@
 // for any C; the rows that are left over are the beginning of one more such wide row. Each of the k * C
 // columns is summed on its own, row by row, so the sums depend neither on the vector length nor on the
 // threads.
+#include <type_traits>
+
 #include "tensor/ops/batch_norm/batch_norm_implementations.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,7 +20,7 @@ namespace halftone::ops {
 
 // For each column of a matrix; the arrays that a kernel does not need are null.
 struct BatchNormColumns {
-  const float *mean, *scale, *shift, *mean_dy, *slope;
+  const float *mean = nullptr, *scale = nullptr, *shift = nullptr, *mean_dy = nullptr, *slope = nullptr;
 };
 
 }  // namespace halftone::ops
@@ -79,31 +81,51 @@ HWY_INLINE hn::Vec<D> Normalised(D d, hn::Vec<D> centred, const BatchNormColumns
   return hn::Add(hn::Mul(centred, hn::LoadU(d, columns.scale + c)), hn::LoadU(d, columns.shift + c));
 }
 
-// n consecutive columns, of one row.
-template <bool kRelu, typename T>
-HWY_INLINE void NormaliseRow(const T* HWY_RESTRICT x, size_t n, const BatchNormColumns& columns,
-                             T* HWY_RESTRICT y) {
-  ForVectors(n, [&](auto d, size_t c) HWY_ATTR {
-    auto value = Normalised(d, hn::Sub(LoadFloats(d, x + c), hn::LoadU(d, columns.mean + c)), columns, c);
-    // Not Max, which may turn NaN into 0.
-    if (kRelu) value = hn::IfThenZeroElse(hn::Le(value, hn::Zero(d)), value);
-    StoreFloats(value, d, y + c);
-  });
+template <BatchNormActivation kActivation, class D>
+HWY_INLINE hn::Vec<D> Activated(D d, hn::Vec<D> value) {
+  // Not Max and Min, which may turn NaN into a bound.
+  if (kActivation != BatchNormActivation::kNone) {
+    value = hn::IfThenZeroElse(hn::Le(value, hn::Zero(d)), value);
+  }
+  if (kActivation == BatchNormActivation::kRelu6) {
+    const auto six = hn::Set(d, 6.0f);
+    value = hn::IfThenElse(hn::Ge(value, six), six, value);
+  }
+  return value;
 }
 
-// dy, made zero where the ReLU was.
-template <bool kRelu, class D, typename T>
-HWY_INLINE hn::Vec<D> Passed(D d, hn::Vec<D> centred, const T* HWY_RESTRICT dy,
-                             const BatchNormColumns& columns, size_t c) {
-  const auto g = LoadFloats(d, dy);
-  if (!kRelu) return g;
-  return hn::IfThenZeroElse(hn::Le(Normalised(d, centred, columns, c), hn::Zero(d)), g);
+// g, made zero where the activation of `value` has no slope.
+template <BatchNormActivation kActivation, class D>
+HWY_INLINE hn::Vec<D> Passed(D d, hn::Vec<D> value, hn::Vec<D> g) {
+  if (kActivation != BatchNormActivation::kNone) g = hn::IfThenZeroElse(hn::Le(value, hn::Zero(d)), g);
+  if (kActivation == BatchNormActivation::kRelu6) {
+    g = hn::IfThenZeroElse(hn::Ge(value, hn::Set(d, 6.0f)), g);
+  }
+  return g;
 }
 
-// For each column: the sums of dy and of dy * (x - mean).
-template <bool kRelu, typename T>
-void Sums(const T* HWY_RESTRICT x, const T* HWY_RESTRICT dy, size_t rows, size_t width,
-          const BatchNormColumns& columns, float* HWY_RESTRICT sum, float* HWY_RESTRICT product) {
+// n consecutive columns, of one row. `residual` null for none.
+template <BatchNormActivation kActivation, typename T>
+HWY_INLINE void NormaliseRow(const T* HWY_RESTRICT x, const T* HWY_RESTRICT residual, size_t n,
+                             const BatchNormColumns& columns, T* HWY_RESTRICT y) {
+  const auto normalised = [&](auto d, size_t c) HWY_ATTR {
+    return Normalised(d, hn::Sub(LoadFloats(d, x + c), hn::LoadU(d, columns.mean + c)), columns, c);
+  };
+  if (residual == nullptr) {
+    ForVectors(n, [&](auto d, size_t c)
+                      HWY_ATTR { StoreFloats(Activated<kActivation>(d, normalised(d, c)), d, y + c); });
+  } else {
+    ForVectors(n, [&](auto d, size_t c) HWY_ATTR {
+      const auto sum = hn::Add(normalised(d, c), LoadFloats(d, residual + c));
+      StoreFloats(Activated<kActivation>(d, sum), d, y + c);
+    });
+  }
+}
+
+// For each column: the sums of g and of g * (x - mean), where g = passed(d, x - mean, element, column).
+template <typename T, class F>
+HWY_INLINE void SumsBy(const T* HWY_RESTRICT x, size_t rows, size_t width, const BatchNormColumns& columns,
+                       const F& passed, float* HWY_RESTRICT sum, float* HWY_RESTRICT product) {
   const FloatTag d;
   const size_t lanes = hn::Lanes(d);
   for (size_t c = 0; c < width; c += lanes) {
@@ -117,8 +139,8 @@ void Sums(const T* HWY_RESTRICT x, const T* HWY_RESTRICT dy, size_t rows, size_t
       const auto mean = hn::LoadU(d, columns.mean + c);
       const auto x0 = hn::Sub(LoadFloats(d, x + at + c), mean);
       const auto x1 = hn::Sub(LoadFloats(d, x + at + width + c), mean);
-      const auto g0 = Passed<kRelu>(d, x0, dy + at + c, columns, c);
-      const auto g1 = Passed<kRelu>(d, x1, dy + at + width + c, columns, c);
+      const auto g0 = passed(d, x0, at + c, c);
+      const auto g1 = passed(d, x1, at + width + c, c);
       const auto products = hn::Add(hn::Mul(g0, x0), hn::Mul(g1, x1));
       hn::StoreU(hn::Add(hn::LoadU(d, sum + c), hn::Add(g0, g1)), d, sum + c);
       hn::StoreU(hn::Add(hn::LoadU(d, product + c), products), d, product + c);
@@ -128,23 +150,56 @@ void Sums(const T* HWY_RESTRICT x, const T* HWY_RESTRICT dy, size_t rows, size_t
     const size_t at = r * width;
     for (size_t c = 0; c < width; c += lanes) {
       const auto x0 = hn::Sub(LoadFloats(d, x + at + c), hn::LoadU(d, columns.mean + c));
-      const auto g0 = Passed<kRelu>(d, x0, dy + at + c, columns, c);
+      const auto g0 = passed(d, x0, at + c, c);
       hn::StoreU(hn::Add(hn::LoadU(d, sum + c), g0), d, sum + c);
       hn::StoreU(hn::Add(hn::LoadU(d, product + c), hn::Mul(g0, x0)), d, product + c);
     }
   }
 }
 
-template <bool kRelu, typename T>
+template <BatchNormActivation kActivation, typename T>
+void Sums(const T* HWY_RESTRICT x, const T* HWY_RESTRICT dy, size_t rows, size_t width,
+          const BatchNormColumns& columns, float* HWY_RESTRICT sum, float* HWY_RESTRICT product) {
+  const auto passed = [&](auto d, auto centred, size_t i, size_t c) HWY_ATTR {
+    return Passed<kActivation>(d, Normalised(d, centred, columns, c), LoadFloats(d, dy + i));
+  };
+  SumsBy(x, rows, width, columns, passed, sum, product);
+}
+
+// The same by y, the activation's output, with g written to `to`.
+template <BatchNormActivation kActivation, typename T>
+void ResidualSums(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, const T* HWY_RESTRICT dy, size_t rows,
+                  size_t width, const BatchNormColumns& columns, T* HWY_RESTRICT to, float* HWY_RESTRICT sum,
+                  float* HWY_RESTRICT product) {
+  const auto passed = [&](auto d, auto, size_t i, size_t) HWY_ATTR {
+    const auto g = Passed<kActivation>(d, LoadFloats(d, y + i), LoadFloats(d, dy + i));
+    StoreFloats(g, d, to + i);
+    return g;
+  };
+  SumsBy(x, rows, width, columns, passed, sum, product);
+}
+
+template <BatchNormActivation kActivation, typename T>
 HWY_INLINE void InputGradientRow(const T* HWY_RESTRICT x, const T* HWY_RESTRICT dy, size_t n,
                                  const BatchNormColumns& columns, T* HWY_RESTRICT dx) {
   ForVectors(n, [&](auto d, size_t c) HWY_ATTR {
     const auto centred = hn::Sub(LoadFloats(d, x + c), hn::LoadU(d, columns.mean + c));
-    const auto g = hn::Sub(Passed<kRelu>(d, centred, dy + c, columns, c), hn::LoadU(d, columns.mean_dy + c));
+    const auto passed =
+        Passed<kActivation>(d, Normalised(d, centred, columns, c), LoadFloats(d, dy + c));
+    const auto g = hn::Sub(passed, hn::LoadU(d, columns.mean_dy + c));
     const auto gradient = hn::Sub(hn::Mul(g, hn::LoadU(d, columns.scale + c)),
                                   hn::Mul(centred, hn::LoadU(d, columns.slope + c)));
     StoreFloats(gradient, d, dx + c);
   });
+}
+
+// Calls f(std::integral_constant) for an activation.
+template <class F>
+HWY_INLINE void VisitActivation(BatchNormActivation activation, const F& f) {
+  using A = BatchNormActivation;
+  if (activation == A::kRelu) return f(std::integral_constant<A, A::kRelu>());
+  if (activation == A::kRelu6) return f(std::integral_constant<A, A::kRelu6>());
+  f(std::integral_constant<A, A::kNone>());
 }
 
 void MomentsOf(DType dtype, const void* x, size_t rows, size_t width, float* pivot, float* sum,
@@ -155,52 +210,58 @@ void MomentsOf(DType dtype, const void* x, size_t rows, size_t width, float* piv
 }
 
 // n elements from the beginning of a row of `width` on.
-void NormaliseOf(DType dtype, bool relu, const void* x, size_t n, size_t width,
-                 const BatchNormColumns& columns, void* y) {
+void NormaliseOf(DType dtype, BatchNormActivation activation, const void* x, const void* residual, size_t n,
+                 size_t width, const BatchNormColumns& columns, void* y) {
   VisitStorage(dtype, [=, &columns](auto type) HWY_ATTR {
     using T = decltype(type);
     const T* px = static_cast<const T*>(x);
+    const T* pr = static_cast<const T*>(residual);
     T* py = static_cast<T*>(y);
-    for (size_t i = 0; i < n; i += width) {
-      const size_t count = HWY_MIN(width, n - i);
-      if (relu) {
-        NormaliseRow<true>(px + i, count, columns, py + i);
-      } else {
-        NormaliseRow<false>(px + i, count, columns, py + i);
+    VisitActivation(activation, [=, &columns](auto constant) HWY_ATTR {
+      for (size_t i = 0; i < n; i += width) {
+        NormaliseRow<decltype(constant)::value>(px + i, pr == nullptr ? nullptr : pr + i,
+                                                HWY_MIN(width, n - i), columns, py + i);
       }
-    }
+    });
   });
 }
 
-void SumsOf(DType dtype, bool relu, const void* x, const void* dy, size_t rows, size_t width,
-            const BatchNormColumns& columns, float* sum, float* product) {
+void SumsOf(DType dtype, BatchNormActivation activation, const void* x, const void* dy, size_t rows,
+            size_t width, const BatchNormColumns& columns, float* sum, float* product) {
   VisitStorage(dtype, [=, &columns](auto type) HWY_ATTR {
     using T = decltype(type);
-    const T* px = static_cast<const T*>(x);
-    const T* pdy = static_cast<const T*>(dy);
-    if (relu) {
-      Sums<true>(px, pdy, rows, width, columns, sum, product);
-    } else {
-      Sums<false>(px, pdy, rows, width, columns, sum, product);
-    }
+    VisitActivation(activation, [=, &columns](auto constant) HWY_ATTR {
+      Sums<decltype(constant)::value>(static_cast<const T*>(x), static_cast<const T*>(dy), rows, width,
+                                      columns, sum, product);
+    });
   });
 }
 
-void InputGradientOf(DType dtype, bool relu, const void* x, const void* dy, size_t n, size_t width,
-                     const BatchNormColumns& columns, void* dx) {
+void ResidualSumsOf(DType dtype, BatchNormActivation activation, const void* x, const void* y, const void* dy,
+                    size_t rows, size_t width, const BatchNormColumns& columns, void* passed, float* sum,
+                    float* product) {
+  VisitStorage(dtype, [=, &columns](auto type) HWY_ATTR {
+    using T = decltype(type);
+    VisitActivation(activation, [=, &columns](auto constant) HWY_ATTR {
+      ResidualSums<decltype(constant)::value>(static_cast<const T*>(x), static_cast<const T*>(y),
+                                              static_cast<const T*>(dy), rows, width, columns,
+                                              static_cast<T*>(passed), sum, product);
+    });
+  });
+}
+
+void InputGradientOf(DType dtype, BatchNormActivation activation, const void* x, const void* dy, size_t n,
+                     size_t width, const BatchNormColumns& columns, void* dx) {
   VisitStorage(dtype, [=, &columns](auto type) HWY_ATTR {
     using T = decltype(type);
     const T* px = static_cast<const T*>(x);
     const T* pdy = static_cast<const T*>(dy);
     T* pdx = static_cast<T*>(dx);
-    for (size_t i = 0; i < n; i += width) {
-      const size_t count = HWY_MIN(width, n - i);
-      if (relu) {
-        InputGradientRow<true>(px + i, pdy + i, count, columns, pdx + i);
-      } else {
-        InputGradientRow<false>(px + i, pdy + i, count, columns, pdx + i);
+    VisitActivation(activation, [=, &columns](auto constant) HWY_ATTR {
+      for (size_t i = 0; i < n; i += width) {
+        InputGradientRow<decltype(constant)::value>(px + i, pdy + i, HWY_MIN(width, n - i), columns, pdx + i);
       }
-    }
+    });
   });
 }
 
@@ -221,6 +282,7 @@ namespace {
 HWY_EXPORT(MomentsOf);
 HWY_EXPORT(NormaliseOf);
 HWY_EXPORT(SumsOf);
+HWY_EXPORT(ResidualSumsOf);
 HWY_EXPORT(InputGradientOf);
 
 // How [rows, C] is cut: into wide rows of `width` = k * C, these into blocks; `rest` elements are left.
@@ -301,37 +363,72 @@ BatchNormMoments SimdMoments(const BatchNormProblem& p, const void* x) {
   return moments;
 }
 
+// The sums of all blocks, by channel.
+BatchNormSums AddUp(const Cut& cut, const std::vector<float>& sum, const std::vector<float>& product) {
+  BatchNormSums sums = {.dy = std::vector<double>(cut.channels), .dy_x = std::vector<double>(cut.channels)};
+  for (size_t i = 0; i < sum.size(); i += cut.channels) {
+    for (size_t c = 0; c < cut.channels; ++c) {
+      sums.dy[c] += sum[i + c];
+      sums.dy_x[c] += product[i + c];
+    }
+  }
+  return sums;
+}
+
+bool Passes(BatchNormActivation activation, float value) {
+  if (activation == BatchNormActivation::kNone) return true;
+  return !(value <= 0) && !(activation == BatchNormActivation::kRelu6 && value >= 6);
+}
+
 BatchNormSums SimdSums(const BatchNormProblem& p, const void* x, const void* dy,
                        const BatchNormAffine& affine) {
   const Cut cut(p);
   const size_t width = cut.width, channels = cut.channels;
   const std::vector<float> mean = Widen(cut, affine.mean), scale = Widen(cut, affine.scale),
                            shift = Widen(cut, affine.shift);
-  const BatchNormColumns columns = {.mean = mean.data(),
-                                    .scale = scale.data(),
-                                    .shift = shift.data(),
-                                    .mean_dy = nullptr,
-                                    .slope = nullptr};
+  const BatchNormColumns columns = {.mean = mean.data(), .scale = scale.data(), .shift = shift.data()};
   std::vector<float> sum(cut.blocks * width), product(cut.blocks * width);
   ParallelForBlocks(cut.rows, cut.block, [&](size_t b, size_t begin, size_t end) {
     HWY_DYNAMIC_DISPATCH(SumsOf)
-    (p.dtype, p.relu, At(p, x, begin * width), At(p, dy, begin * width), end - begin, width, columns,
+    (p.dtype, p.activation, At(p, x, begin * width), At(p, dy, begin * width), end - begin, width, columns,
      &sum[b * width], &product[b * width]);
   });
 
-  BatchNormSums sums = {.dy = std::vector<double>(channels), .dy_x = std::vector<double>(channels)};
-  for (size_t i = 0; i < sum.size(); i += channels) {
-    for (size_t c = 0; c < channels; ++c) {
-      sums.dy[c] += sum[i + c];
-      sums.dy_x[c] += product[i + c];
-    }
-  }
+  BatchNormSums sums = AddUp(cut, sum, product);
   const std::vector<float> rest = RestOf(p, cut, x), rest_dy = RestOf(p, cut, dy);
   for (size_t i = 0; i < rest.size(); ++i) {
     const float centred = rest[i] - mean[i];
-    if (p.relu && centred * scale[i] + shift[i] <= 0) continue;
+    if (!Passes(p.activation, centred * scale[i] + shift[i])) continue;
     sums.dy[i % channels] += rest_dy[i];
     sums.dy_x[i % channels] += rest_dy[i] * centred;
+  }
+  return sums;
+}
+
+BatchNormSums SimdResidualSums(const BatchNormProblem& p, const void* x, const void* y, const void* dy,
+                               const BatchNormAffine& affine, void* passed) {
+  const Cut cut(p);
+  const size_t width = cut.width, channels = cut.channels;
+  const std::vector<float> mean = Widen(cut, affine.mean);
+  const BatchNormColumns columns = {.mean = mean.data()};
+  std::vector<float> sum(cut.blocks * width), product(cut.blocks * width);
+  ParallelForBlocks(cut.rows, cut.block, [&](size_t b, size_t begin, size_t end) {
+    const size_t at = begin * width;
+    HWY_DYNAMIC_DISPATCH(ResidualSumsOf)
+    (p.dtype, p.activation, At(p, x, at), At(p, y, at), At(p, dy, at), end - begin, width, columns,
+     At(p, passed, at), &sum[b * width], &product[b * width]);
+  });
+
+  BatchNormSums sums = AddUp(cut, sum, product);
+  const std::vector<float> rest = RestOf(p, cut, x), rest_y = RestOf(p, cut, y), rest_dy = RestOf(p, cut, dy);
+  for (size_t i = 0; i < rest.size(); ++i) {
+    const float g = Passes(p.activation, rest_y[i]) ? rest_dy[i] : 0;
+    VisitFloat(p.dtype, [&](auto type) {
+      using T = decltype(type);
+      static_cast<T*>(passed)[cut.rows * width + i] = T(g);
+    });
+    sums.dy[i % channels] += g;
+    sums.dy_x[i % channels] += g * (rest[i] - mean[i]);
   }
   return sums;
 }
@@ -349,18 +446,16 @@ void ForRows(const BatchNormProblem& p, const Cut& cut, absl::FunctionRef<void(s
   });
 }
 
-void SimdNormalise(const BatchNormProblem& p, const void* x, const BatchNormAffine& affine, void* y) {
+void SimdNormalise(const BatchNormProblem& p, const void* x, const void* residual,
+                   const BatchNormAffine& affine, void* y) {
   const Cut cut(p);
   const std::vector<float> mean = Widen(cut, affine.mean), scale = Widen(cut, affine.scale),
                            shift = Widen(cut, affine.shift);
-  const BatchNormColumns columns = {.mean = mean.data(),
-                                    .scale = scale.data(),
-                                    .shift = shift.data(),
-                                    .mean_dy = nullptr,
-                                    .slope = nullptr};
+  const BatchNormColumns columns = {.mean = mean.data(), .scale = scale.data(), .shift = shift.data()};
   ForRows(p, cut, [&](size_t begin, size_t end) {
     HWY_DYNAMIC_DISPATCH(NormaliseOf)
-    (p.dtype, p.relu, At(p, x, begin), end - begin, cut.width, columns, At(p, y, begin));
+    (p.dtype, p.activation, At(p, x, begin), residual == nullptr ? nullptr : At(p, residual, begin),
+     end - begin, cut.width, columns, At(p, y, begin));
   });
 }
 
@@ -377,7 +472,7 @@ void SimdInputGradient(const BatchNormProblem& p, const void* x, const void* dy,
                                     .slope = slope.data()};
   ForRows(p, cut, [&](size_t begin, size_t end) {
     HWY_DYNAMIC_DISPATCH(InputGradientOf)
-    (p.dtype, p.relu, At(p, x, begin), At(p, dy, begin), end - begin, cut.width, columns, At(p, dx, begin));
+    (p.dtype, p.activation, At(p, x, begin), At(p, dy, begin), end - begin, cut.width, columns, At(p, dx, begin));
   });
 }
 
@@ -388,6 +483,7 @@ const BatchNormImplementation kSimdBatchNorm = {.name = "simd",
                                                 .moments = SimdMoments,
                                                 .normalise = SimdNormalise,
                                                 .sums = SimdSums,
+                                                .residual_sums = SimdResidualSums,
                                                 .input_gradient = SimdInputGradient};
 
 }  // namespace halftone::ops

@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tensor/ops/batch_norm/batch_norm_implementations.h"
+#include "tensor/ops/elementwise/elementwise.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -17,10 +18,13 @@
 namespace halftone::ops {
 namespace {
 
+constexpr BatchNormActivation kNone = BatchNormActivation::kNone, kRelu = BatchNormActivation::kRelu,
+                              kRelu6 = BatchNormActivation::kRelu6;
+
 struct Case {
   DType dtype;
   int64_t rows, channels;
-  bool relu;
+  BatchNormActivation activation;
 };
 
 std::vector<Case> Cases() {
@@ -28,7 +32,9 @@ std::vector<Case> Cases() {
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (const int64_t channels : {1, 3, 10, 64, 67}) {
       for (const int64_t rows : {2, 21, 300}) {
-        for (const bool relu : {false, true}) cases.push_back({dtype, rows, channels, relu});
+        for (const auto activation : {kNone, kRelu, kRelu6}) {
+          cases.push_back({dtype, rows, channels, activation});
+        }
       }
     }
   }
@@ -38,6 +44,7 @@ std::vector<Case> Cases() {
 // What one implementation makes of a case, all loops, as doubles.
 struct Outcome {
   std::vector<double> mean, variance, y, sum_dy, sum_dy_x, dx;
+  std::vector<double> residual_y, residual_sum_dy, residual_sum_dy_x, passed;  // with a residual
 };
 
 Outcome OutcomeOf(const BatchNormImplementation& implementation, const Case& c) {
@@ -50,21 +57,33 @@ Outcome OutcomeOf(const BatchNormImplementation& implementation, const Case& c) 
   const BatchNormProblem problem = {.dtype = c.dtype,
                                     .rows = static_cast<size_t>(c.rows),
                                     .channels = static_cast<size_t>(c.channels),
-                                    .relu = c.relu};
-  const BatchNormAffine affine = {.mean = coefficient(3), .scale = coefficient(4), .shift = coefficient(5)};
+                                    .activation = c.activation};
+  // Far enough from 0 that there are values above 6.
+  BatchNormAffine affine = {.mean = coefficient(3), .scale = coefficient(4), .shift = coefficient(5)};
+  for (double& shift : affine.shift) shift = static_cast<float>(4 * shift);
   const BatchNormInputGradient gradient = {.mean_dy = coefficient(6), .slope = coefficient(7)};
 
   const BatchNormMoments moments = implementation.moments(problem, x.raw());
   const BatchNormSums sums = implementation.sums(problem, x.raw(), dy.raw(), affine);
   Tensor y = Tensor::Zeros(device, c.dtype, x.shape()), dx = Tensor::Zeros(device, c.dtype, x.shape());
-  implementation.normalise(problem, x.raw(), affine, y.raw());
+  implementation.normalise(problem, x.raw(), nullptr, affine, y.raw());
   implementation.input_gradient(problem, x.raw(), dy.raw(), affine, gradient, dx.raw());
+
+  const Tensor residual = RandomTensor(device, c.dtype, x.shape(), 8);
+  Tensor residual_y = y.Clone(), passed = dx.Clone();
+  implementation.normalise(problem, x.raw(), residual.raw(), affine, residual_y.raw());
+  const BatchNormSums residual_sums = implementation.residual_sums(problem, x.raw(), residual_y.raw(),
+                                                                   dy.raw(), affine, passed.raw());
   return {.mean = moments.mean,
           .variance = moments.variance,
           .y = ToDoubles(y),
           .sum_dy = sums.dy,
           .sum_dy_x = sums.dy_x,
-          .dx = ToDoubles(dx)};
+          .dx = ToDoubles(dx),
+          .residual_y = ToDoubles(residual_y),
+          .residual_sum_dy = residual_sums.dy,
+          .residual_sum_dy_x = residual_sums.dy_x,
+          .passed = ToDoubles(passed)};
 }
 
 TEST(BatchNormTest, EveryRowAgreesWithTheReference) {
@@ -78,7 +97,7 @@ TEST(BatchNormTest, EveryRowAgreesWithTheReference) {
       ForEachTarget([&](int64_t target) {
         SCOPED_TRACE(testing::Message()
                      << row.name << " " << hwy::TargetName(target) << " " << NameOf(c.dtype) << " [" << c.rows
-                     << ", " << c.channels << "] relu " << c.relu);
+                     << ", " << c.channels << "] activation " << static_cast<int>(c.activation));
         const Outcome actual = OutcomeOf(row, c);
         // The element-wise loops do the same operations in the same arithmetic.
         EXPECT_EQ(actual.y, expected.y);
@@ -87,6 +106,10 @@ TEST(BatchNormTest, EveryRowAgreesWithTheReference) {
         EXPECT_LE(Distance(actual.variance, expected.variance), 4 * eps);
         EXPECT_LE(Distance(actual.sum_dy, expected.sum_dy), n * eps);
         EXPECT_LE(Distance(actual.sum_dy_x, expected.sum_dy_x), n * eps);
+        EXPECT_EQ(actual.residual_y, expected.residual_y);
+        EXPECT_EQ(actual.passed, expected.passed);
+        EXPECT_LE(Distance(actual.residual_sum_dy, expected.residual_sum_dy), n * eps);
+        EXPECT_LE(Distance(actual.residual_sum_dy_x, expected.residual_sum_dy_x), n * eps);
       });
     }
   }
@@ -95,7 +118,8 @@ TEST(BatchNormTest, EveryRowAgreesWithTheReference) {
 TEST(BatchNormTest, SameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (const int64_t channels : {3, 64, 512}) {
-      const Case c = {.dtype = dtype, .rows = 40000 / channels + 5, .channels = channels, .relu = true};
+      const Case c = {
+          .dtype = dtype, .rows = 40000 / channels + 5, .channels = channels, .activation = kRelu6};
       const Outcome expected = OutcomeOf(kSimdBatchNorm, c);
       const auto expect_same = [&](const std::string& where) {
         SCOPED_TRACE(testing::Message() << where << ", C = " << channels);
@@ -106,6 +130,10 @@ TEST(BatchNormTest, SameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
         EXPECT_EQ(actual.sum_dy, expected.sum_dy);
         EXPECT_EQ(actual.sum_dy_x, expected.sum_dy_x);
         EXPECT_EQ(actual.dx, expected.dx);
+        EXPECT_EQ(actual.residual_y, expected.residual_y);
+        EXPECT_EQ(actual.residual_sum_dy, expected.residual_sum_dy);
+        EXPECT_EQ(actual.residual_sum_dy_x, expected.residual_sum_dy_x);
+        EXPECT_EQ(actual.passed, expected.passed);
       };
       ForEachTarget([&](int64_t target) { expect_same(hwy::TargetName(target)); });
       ForEachThreadCount([&](int threads) { expect_same(std::to_string(threads) + " threads"); });
@@ -122,7 +150,7 @@ TEST(BatchNormTest, VarianceIsAccurateFarFromZero) {
     for (float& v : x.span<float>()) v += static_cast<float>(offset);
     for (int64_t c = 0; c < channels; ++c) x.data<float>()[c] += 100;
     const BatchNormProblem problem = {
-        .dtype = DType::kF32, .rows = rows, .channels = channels, .relu = false};
+        .dtype = DType::kF32, .rows = rows, .channels = channels, .activation = kNone};
     const BatchNormMoments expected = kReferenceBatchNorm.moments(problem, x.raw());
     const BatchNormMoments actual = kSimdBatchNorm.moments(problem, x.raw());
     for (int64_t c = 0; c < channels; ++c) {
@@ -149,7 +177,7 @@ TEST(BatchNormTest, NanReachesEveryElementOfItsChannelAlone) {
   x.data<float>()[7 * 2] = NAN;
   const Tensor ones = FromDoubles(device, DType::kF32, {2}, {1, 1});
   Tensor mean = Tensor::Zeros(device, DType::kF32, {2}), var = ones.Clone();
-  const BatchNormResult result = BatchNormForward(x, ones, ones, mean, var, {.relu = true});
+  const BatchNormResult result = BatchNormForward(x, ones, ones, mean, var, {.activation = kRelu});
   for (int64_t i = 0; i < x.elements(); ++i)
     EXPECT_EQ(std::isnan(result.y.data<float>()[i]), i % 2 == 0) << i;
   EXPECT_TRUE(std::isnan(var.data<float>()[0]));
@@ -162,20 +190,44 @@ TEST(BatchNormTest, GradientsAreThoseOfFiniteDifferences) {
                weights = RandomTensor(device, DType::kF64, shape, 2);
   const Tensor gamma = RandomTensor(device, DType::kF64, {3}, 3),
                beta = RandomTensor(device, DType::kF64, {3}, 4);
-  for (const bool relu : {false, true}) {
-    const BatchNormOptions options = {.relu = relu};
-    const auto forward = [&] {
-      Tensor mean = Tensor::Zeros(device, DType::kF64, {3}), var = Tensor::Zeros(device, DType::kF64, {3});
-      return BatchNormForward(x, gamma, beta, mean, var, options);
-    };
-    const auto loss = [&] { return WeightedSum(forward().y, weights); };
-    const BatchNormResult saved = forward();
-    const BatchNormGradients g =
-        BatchNormBackward(x, gamma, beta, saved.mean, saved.inv_std, weights, options);
-    EXPECT_LT(Distance(g.dx, NumericalGradient(loss, x)), 1e-8);
-    EXPECT_LT(Distance(g.dgamma, NumericalGradient(loss, gamma)), 1e-8);
-    EXPECT_LT(Distance(g.dbeta, NumericalGradient(loss, beta)), 1e-8);
+  for (const BatchNormActivation activation : {kNone, kRelu, kRelu6}) {
+    for (const bool has_residual : {false, true}) {
+      SCOPED_TRACE(testing::Message() << static_cast<int>(activation) << " residual " << has_residual);
+      const BatchNormOptions options = {.activation = activation};
+      // Spread over both of ReLU6's kinks.
+      const Tensor residual =
+          has_residual ? Scale(RandomTensor(device, DType::kF64, shape, 5), 8) : Tensor();
+      const auto forward = [&] {
+        Tensor mean = Tensor::Zeros(device, DType::kF64, {3}), var = Tensor::Zeros(device, DType::kF64, {3});
+        return BatchNormForward(x, gamma, beta, mean, var, options, residual);
+      };
+      const auto loss = [&] { return WeightedSum(forward().y, weights); };
+      const BatchNormResult saved = forward();
+      const BatchNormGradients g = BatchNormBackward(x, gamma, beta, saved.mean, saved.inv_std, weights,
+                                                     options, has_residual ? saved.y : Tensor());
+      EXPECT_LT(Distance(g.dx, NumericalGradient(loss, x)), 1e-8);
+      EXPECT_LT(Distance(g.dgamma, NumericalGradient(loss, gamma)), 1e-8);
+      EXPECT_LT(Distance(g.dbeta, NumericalGradient(loss, beta)), 1e-8);
+      ASSERT_EQ(g.dresidual.defined(), has_residual);
+      if (has_residual) {
+        EXPECT_LT(Distance(g.dresidual, NumericalGradient(loss, residual)), 1e-8);
+      }
+    }
   }
+}
+
+TEST(BatchNormTest, InferenceAddsTheResidualAndActivates) {
+  Device device;
+  const auto vector = [&](double v) { return FromDoubles(device, DType::kF32, {1}, {v}); };
+  const Tensor x = FromDoubles(device, DType::kF32, {5, 1}, {-3, 1, 2, 3, 10});
+  const Tensor residual = FromDoubles(device, DType::kF32, {5, 1}, {1, 1, -8, 1, 1});
+  const auto run = [&](BatchNormActivation activation) {
+    return ToDoubles(BatchNormInference(x, vector(2), vector(-1), vector(1), vector(4),
+                                        {.eps = 0, .activation = activation}, residual));
+  };
+  EXPECT_EQ(run(kNone), (std::vector<double>{-4, 0, -8, 2, 9}));
+  EXPECT_EQ(run(kRelu), (std::vector<double>{0, 0, 0, 2, 9}));
+  EXPECT_EQ(run(kRelu6), (std::vector<double>{0, 0, 0, 2, 6}));
 }
 
 // Where rounding to 16 bits is the only difference.

@@ -42,6 +42,18 @@ Variable Activate(const ops::Activation& activation, const Variable& input) {
   });
 }
 
+Variable Activate(const ops::Activation& activation, const Variable& input, const Variable& learned) {
+  const Variable x = CastFor(Op::kActivation, input);
+  Tensor y = ops::ActivationForward(activation, x.value(), learned.value());
+  const Tensor saved = activation.saves_output ? y : x.value();
+  return x.graph().Record(Op::kActivation, std::move(y), {x, learned},
+                          [&activation, saved, a = learned.value()](BackwardContext& c) {
+                            if (c.Needs(0)) c.Give(0, ops::ActivationBackward(activation, saved, c.dy(), a));
+                            if (c.Needs(1))
+                              c.Give(1, ops::ActivationBackwardLearned(activation, saved, c.dy(), a));
+                          });
+}
+
 Variable MaxPool2d(const Variable& input, int kernel, int stride, int padding) {
   const Variable x = CastFor(Op::kMaxPool, input);
   const ops::MaxPoolOptions options = {.window = kernel, .stride = stride, .padding = padding};

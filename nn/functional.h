@@ -10,7 +10,10 @@ namespace halftone::nn {
 Variable Add(const Variable& a, const Variable& b);
 inline Variable operator+(const Variable& a, const Variable& b) { return Add(a, b); }
 
+// Of an activation that learns nothing; where it does, nn::ActivationLayer holds the parameter.
 Variable Activate(const ops::Activation& activation, const Variable& x);
+// learned: [1], in full precision.
+Variable Activate(const ops::Activation& activation, const Variable& x, const Variable& learned);
 
 // Windows of `kernel` x `kernel`; the first maximum of a window takes its whole gradient.
 Variable MaxPool2d(const Variable& x, int kernel, int stride, int padding = 0);

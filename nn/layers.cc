@@ -109,7 +109,18 @@ Variable Linear::Forward(const Variable& input) {
                             : graph.Record(Op::kLinear, std::move(y), {x, w.weight}, backward);
 }
 
-Variable ActivationLayer::Forward(const Variable& x) { return Activate(activation_, x); }
+ActivationLayer::ActivationLayer(const ops::Activation& activation) : activation_(activation) {
+  if (activation.learned.has_value()) weight_.emplace(Shape({1}), Init::Constant(*activation.learned));
+}
+
+void ActivationLayer::Visit(Visitor& v) {
+  if (weight_.has_value()) v("weight", *weight_);
+}
+
+Variable ActivationLayer::Forward(const Variable& x) {
+  if (!weight_.has_value()) return Activate(activation_, x);
+  return Activate(activation_, x, x.graph().Use(*weight_, weight_->full_precision()));
+}
 
 BatchNorm2d::BatchNorm2d(const BatchNorm2dOptions& o)
     : options_(o),
@@ -181,8 +192,7 @@ Variable BatchNorm2d::Normalize(const Variable& input, const Variable* residual,
   const Tensor residual_y = residual == nullptr ? Tensor() : result.y;
   const auto backward = [xv = x.value(), g = gamma.value(), b = beta.value(), mean = std::move(result.mean),
                          inv_std = std::move(result.inv_std), residual_y, options](BackwardContext& c) {
-    ops::BatchNormGradients d =
-        ops::BatchNormBackward(xv, g, b, mean, inv_std, c.dy(), options, residual_y);
+    ops::BatchNormGradients d = ops::BatchNormBackward(xv, g, b, mean, inv_std, c.dy(), options, residual_y);
     c.Give(0, std::move(d.dx));
     c.Give(1, std::move(d.dgamma));
     c.Give(2, std::move(d.dbeta));

@@ -54,16 +54,19 @@ class Linear : public Module {
   std::optional<Parameter> bias_;
 };
 
-// A function of one number, applied to every element, at one place of the network.
+// A function of one number, applied to every element, at one place of the network. weight [1], where the
+// activation learns something: see ops::Activation::learned.
 class ActivationLayer : public Module {
  public:
-  explicit ActivationLayer(const ops::Activation& activation) : activation_(activation) {}
+  explicit ActivationLayer(const ops::Activation& activation);
   Variable Forward(const Variable& x) override;
+  void Visit(Visitor& v) override;
 
   const ops::Activation& activation() const { return activation_; }
 
  private:
   const ops::Activation& activation_;
+  std::optional<Parameter> weight_;
 };
 
 struct BatchNorm2dOptions {

@@ -58,7 +58,7 @@ std::function<std::unique_ptr<Module>()> Maker(Options options) {
 }
 
 std::vector<Case> Cases() {
-  return {
+  std::vector<Case> cases = {
       {"conv", {2, 5, 5, 3}, Maker<Conv2d>(Conv2dOptions{.in = 3, .out = 4, .padding = 1})},
       {"conv_stride",
        {2, 7, 7, 2},
@@ -71,6 +71,12 @@ std::vector<Case> Cases() {
       {"dropout", {4, 9}, Maker<DropoutLayer>(0.4)},
       {"everything", {3, 9, 9, 3}, [] { return std::make_unique<Everything>(); }},
   };
+  for (const ops::Activation& activation : ops::Activations()) {
+    cases.push_back({activation.name.data(), {4, 9}, [&activation] {
+                       return std::make_unique<ActivationLayer>(activation);
+                     }});
+  }
+  return cases;
 }
 
 // The dtype of every op's output, by module and op.
@@ -201,6 +207,31 @@ TEST(VisitorTest, PathsAreThoseOfTheStateDict) {
   paths.clear();
   ForEachBuffer(module, [&](const std::string& path, Buffer&) { paths.push_back(path); });
   EXPECT_EQ(paths, (std::vector<std::string>{"bn.running_mean", "bn.running_var", "bn.num_batches_tracked"}));
+}
+
+// Its weight is float32 and so is the gradient, whatever the activations' dtype.
+TEST(ActivationLayerTest, WhatIsLearnedIsAParameter) {
+  Device device;
+  for (const ops::Activation& activation : ops::Activations()) {
+    ActivationLayer layer(activation);
+    Initialize(layer, device, Rng(1));
+    const std::vector<Parameter*> parameters = Parameters(layer);
+    ASSERT_EQ(parameters.size(), activation.learned.has_value() ? 1 : 0) << activation.name;
+    if (parameters.empty()) continue;
+    Parameter& weight = *parameters[0];
+    EXPECT_EQ(weight.path(), "weight");
+    EXPECT_EQ(weight.shape(), Shape({1}));
+    EXPECT_EQ(ToDoubles(weight.master())[0], *activation.learned);
+    Graph graph({.device = &device, .training = true});
+    const Variable x = graph.Input(FromDoubles(device, DType::kBF16, {4}, {-2, 2, -0.5, 0.5}));
+    const Variable y = layer(x);
+    EXPECT_EQ(y.dtype(), DType::kBF16);
+    EXPECT_EQ(ToDoubles(y.value()), (std::vector<double>{-0.5, 2, -0.125, 0.5}));
+    graph.Backward(MeanSquaredError(y, Tensor::Zeros(device, DType::kF32, {4})));
+    // The loss is the mean of y^2, so dy = y / 2.
+    EXPECT_EQ(weight.gradient().dtype(), DType::kF32);
+    EXPECT_EQ(ToDoubles(weight.gradient())[0], -0.25 * -2 + -0.0625 * -0.5);
+  }
 }
 
 TEST(BatchNorm2dTest, ABatchThatIsNotFiniteLeavesTheRunningStatisticsAlone) {

@@ -1,6 +1,7 @@
 #include "tensor/ops/activation/activation.h"
 
-#include <type_traits>
+#include <cmath>
+#include <vector>
 
 #include "base/parallel.h"
 #include "tensor/ops/activation/activation_implementations.h"
@@ -9,52 +10,170 @@
 namespace halftone::ops {
 namespace {
 
+// factor * x, and 0 where the factor is 0, even for an x that is infinite: the limit of every use below.
+double Times(double factor, double x) { return factor == 0 ? 0 : factor * x; }
+
+double Sigmoid(double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }
+double Softplus(double x) { return x > 20 ? x : std::log1p(std::exp(x)); }
+// The normal distribution: P(X <= x), and its density.
+double NormalCdf(double x) { return 0.5 * std::erfc(-x * M_SQRT1_2); }
+double NormalDensity(double x) { return M_2_SQRTPI * M_SQRT1_2 / 2 * std::exp(-x * x / 2); }
+
+double SwishSlope(double x, double) { return Sigmoid(x) + Times(Sigmoid(x) * Sigmoid(-x), x); }
+double GeluSlope(double x, double) { return NormalCdf(x) + Times(NormalDensity(x), x); }
+double MishSlope(double x, double) {
+  const double t = std::tanh(Softplus(x));
+  return t + Times((1 - t * t) * Sigmoid(x), x);
+}
+
 constexpr Activation kActivations[] = {
     {.name = "relu",
+     .formula = "max(x, 0)",
+     .kink = "f'(0) = 0",
      .saves_output = true,
-     .f = [](double x) { return x <= 0 ? 0 : x; },  // a NaN stays
-     .df = [](double y) { return y <= 0 ? 0.0 : 1.0; },
-     .kernels = &kReluKernels},
+     .f = [](double x, double) { return x <= 0 ? 0 : x; },  // a NaN stays
+     .df = [](double y, double) { return y <= 0 ? 0.0 : 1.0; }},
+    {.name = "sigmoid",
+     .formula = "1 / (1 + exp(-x))",
+     .saves_output = true,
+     .f = [](double x, double) { return Sigmoid(x); },
+     .df = [](double y, double) { return y * (1 - y); },
+     .error = {2.5, 0.51, 0.51},
+     .gradient_error = {1, 0.51, 0.51}},
+    {.name = "tanh",
+     .formula = "tanh(x)",
+     .saves_output = true,
+     .f = [](double x, double) { return std::tanh(x); },
+     .df = [](double y, double) { return 1 - y * y; },
+     .error = {3, 0.51, 0.51},
+     .gradient_error = {3, 0.6, 0.6}},
+    {.name = "gelu",
+     .formula = "x * (1 + erf(x / sqrt(2))) / 2",
+     .f = [](double x, double) { return Times(NormalCdf(x), x); },
+     .df = GeluSlope,
+     .error = {7, 0.51, 0.51},
+     .gradient_error = {1.5, 0.6, 0.6}},
+    {.name = "leaky_relu",
+     .formula = "x > 0 ? x : 0.01 x",
+     .kink = "f'(0) = 0.01",
+     .saves_output = true,
+     .f = [](double x, double) { return x > 0 ? x : 0.01 * x; },
+     .df = [](double y, double) { return y > 0 ? 1 : 0.01; },
+     .error = {1, 0.51, 0.51},
+     .gradient_error = {0.51, 0.51, 0.51}},
+    {.name = "prelu",
+     .formula = "x > 0 ? x : a x",
+     .kink = "f'(0) = a",
+     .learned = 0.25,
+     .f = [](double x, double a) { return x > 0 ? x : a * x; },
+     .df = [](double x, double a) { return x > 0 ? 1 : a; },
+     .df_da = [](double x, double) { return x > 0 ? 0 : x; },
+     .error = {1, 0.51, 0.51},
+     .gradient_error = {0.51, 0.51, 0.51}},
+    {.name = "swish",
+     .formula = "x / (1 + exp(-x))",
+     .f = [](double x, double) { return Times(Sigmoid(x), x); },
+     .df = SwishSlope,
+     .error = {3.5, 0.51, 0.51},
+     .gradient_error = {1.5, 0.6, 0.6}},
+    {.name = "softplus",
+     .formula = "x > 20 ? x : log(1 + exp(x))",
+     .saves_output = true,
+     .f = [](double x, double) { return Softplus(x); },
+     .df = [](double y, double) { return -std::expm1(-y); },
+     .error = {3, 0.51, 0.51},
+     .gradient_error = {1, 0.51, 0.51}},
+    {.name = "relu6",
+     .formula = "min(max(x, 0), 6)",
+     .kink = "f'(0) = f'(6) = 0",
+     .saves_output = true,
+     .f = [](double x, double) { return x <= 0   ? 0
+                                        : x >= 6 ? 6
+                                                 : x; },
+     .df = [](double y, double) { return y <= 0 || y >= 6 ? 0.0 : 1.0; }},
+    {.name = "hardswish",
+     .formula = "x * min(max(x + 3, 0), 6) / 6",
+     .kink = "f'(-3) = 0, f'(3) = 1",
+     .f = [](double x, double) { return x <= -3  ? 0
+                                        : x >= 3 ? x
+                                                 : x * (x + 3) / 6; },
+     .df = [](double x, double) { return x <= -3  ? 0
+                                         : x >= 3 ? 1
+                                                  : x / 3 + 0.5; },
+     .error = {2.5, 0.51, 0.51},
+     .gradient_error = {1.5, 0.8, 0.8}},
+    {.name = "elu",
+     .formula = "x > 0 ? x : exp(x) - 1",
+     .saves_output = true,
+     .f = [](double x, double) { return x > 0 ? x : std::expm1(x); },
+     .df = [](double y, double) { return y > 0 ? 1 : y + 1; },
+     .error = {1, 0.51, 0.51},
+     .gradient_error = {1, 0.51, 0.51}},
+    {.name = "mish",
+     .formula = "x * tanh(log(1 + exp(x)))",
+     .f = [](double x, double) { return Times(std::tanh(Softplus(x)), x); },
+     .df = MishSlope,
+     .error = {4.5, 0.51, 0.51},
+     .gradient_error = {2.5, 0.6, 0.6}},
 };
 
-void KernelForward(const Activation& activation, DType dtype, const void* x, void* y, size_t n) {
-  activation.kernels->forward(dtype, x, y, n);
+void SimdForward(const Activation& activation, DType dtype, double a, const void* x, void* y, size_t n) {
+  FindActivationKernels(activation.name)->forward(dtype, a, x, y, n);
 }
 
-void KernelBackward(const Activation& activation, DType dtype, const void* saved, const void* dy, void* dx,
-                    size_t n) {
-  activation.kernels->backward(dtype, saved, dy, dx, n);
+void SimdBackward(const Activation& activation, DType dtype, double a, const void* saved, const void* dy,
+                  void* dx, size_t n) {
+  FindActivationKernels(activation.name)->backward(dtype, a, saved, dy, dx, n);
 }
 
-void ReferenceForward(const Activation& activation, DType dtype, const void* x, void* y, size_t n) {
+double SimdBackwardLearned(const Activation& activation, DType dtype, double a, const void* saved,
+                           const void* dy, size_t n) {
+  return FindActivationKernels(activation.name)->backward_learned(dtype, a, saved, dy, n);
+}
+
+void ReferenceForward(const Activation& activation, DType dtype, double a, const void* x, void* y, size_t n) {
   VisitFloat(dtype, [&](auto type) {
     using T = decltype(type);
-    for (size_t i = 0; i < n; ++i) static_cast<T*>(y)[i] = T(activation.f(static_cast<const T*>(x)[i]));
+    for (size_t i = 0; i < n; ++i) static_cast<T*>(y)[i] = T(activation.f(static_cast<const T*>(x)[i], a));
   });
 }
 
-// Where f' is 0 so is dx, even for a dy that is infinite: a choice, not a product.
-void ReferenceBackward(const Activation& activation, DType dtype, const void* saved, const void* dy, void* dx,
-                       size_t n) {
+void ReferenceBackward(const Activation& activation, DType dtype, double a, const void* saved, const void* dy,
+                       void* dx, size_t n) {
   VisitFloat(dtype, [&](auto type) {
     using T = decltype(type);
     for (size_t i = 0; i < n; ++i) {
-      const double slope = activation.df(static_cast<const T*>(saved)[i]);
-      static_cast<T*>(dx)[i] = slope == 0 ? T(0.0) : T(static_cast<const T*>(dy)[i] * slope);
+      const double slope = activation.df(static_cast<const T*>(saved)[i], a);
+      static_cast<T*>(dx)[i] = T(Times(slope, static_cast<const T*>(dy)[i]));
     }
+  });
+}
+
+double ReferenceBackwardLearned(const Activation& activation, DType dtype, double a, const void* saved,
+                                const void* dy, size_t n) {
+  return VisitFloat(dtype, [&](auto type) {
+    using T = decltype(type);
+    double sum = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const double slope = activation.df_da(static_cast<const T*>(saved)[i], a);
+      sum += Times(slope, static_cast<const T*>(dy)[i]);
+    }
+    return sum;
   });
 }
 
 constexpr ActivationImplementation kImplementations[] = {
     {.name = "simd",
-     .supports = [](const Activation& a,
-                    DType dtype) { return a.kernels != nullptr && dtype != DType::kF64; },
-     .forward = KernelForward,
-     .backward = KernelBackward},
+     .supports = [](const Activation& activation,
+                    DType dtype) { return dtype != DType::kF64 && FindActivationKernels(activation.name); },
+     .forward = SimdForward,
+     .backward = SimdBackward,
+     .backward_learned = SimdBackwardLearned},
     {.name = "reference",
      .supports = [](const Activation&, DType) { return true; },
      .forward = ReferenceForward,
-     .backward = ReferenceBackward},
+     .backward = ReferenceBackward,
+     .backward_learned = ReferenceBackwardLearned},
 };
 
 const ActivationImplementation& Choose(const Activation& activation, DType dtype) {
@@ -62,6 +181,14 @@ const ActivationImplementation& Choose(const Activation& activation, DType dtype
   const ActivationImplementation* row = kImplementations;
   while (!row->supports(activation, dtype)) ++row;
   return *row;
+}
+
+// The number that is learned; 0 where there is none.
+double LearnedValue(const Activation& activation, const Tensor& learned) {
+  HALFTONE_CHECK(activation.learned.has_value() == learned.defined());
+  if (!learned.defined()) return 0;
+  HALFTONE_CHECK(learned.elements() == 1);
+  return learned.dtype() == DType::kF64 ? learned.data<double>()[0] : learned.data<float>()[0];
 }
 
 constexpr size_t kGrain = 1 << 14;  // elements that are worth a thread
@@ -79,28 +206,52 @@ const Activation* FindActivation(absl::string_view name) {
   return nullptr;
 }
 
-Tensor ActivationForward(const Activation& activation, const Tensor& x) {
+Tensor ActivationForward(const Activation& activation, const Tensor& x, const Tensor& learned) {
   const ActivationImplementation& implementation = Choose(activation, x.dtype());
+  const double a = LearnedValue(activation, learned);
   Tensor y = Tensor::Empty(x.device(), x.dtype(), x.shape());
   const size_t size = SizeOf(x.dtype());
   ParallelFor(x.elements(), kGrain, [&](size_t begin, size_t end) {
-    implementation.forward(activation, x.dtype(), static_cast<const char*>(x.raw()) + begin * size,
+    implementation.forward(activation, x.dtype(), a, static_cast<const char*>(x.raw()) + begin * size,
                            static_cast<char*>(y.raw()) + begin * size, end - begin);
   });
   return y;
 }
 
-Tensor ActivationBackward(const Activation& activation, const Tensor& saved, const Tensor& dy) {
+Tensor ActivationBackward(const Activation& activation, const Tensor& saved, const Tensor& dy,
+                          const Tensor& learned) {
   HALFTONE_CHECK(saved.dtype() == dy.dtype() && saved.shape() == dy.shape());
   const ActivationImplementation& implementation = Choose(activation, dy.dtype());
+  const double a = LearnedValue(activation, learned);
   Tensor dx = Tensor::Empty(dy.device(), dy.dtype(), dy.shape());
   const size_t size = SizeOf(dy.dtype());
   ParallelFor(dy.elements(), kGrain, [&](size_t begin, size_t end) {
-    implementation.backward(activation, dy.dtype(), static_cast<const char*>(saved.raw()) + begin * size,
+    implementation.backward(activation, dy.dtype(), a, static_cast<const char*>(saved.raw()) + begin * size,
                             static_cast<const char*>(dy.raw()) + begin * size,
                             static_cast<char*>(dx.raw()) + begin * size, end - begin);
   });
   return dx;
+}
+
+Tensor ActivationBackwardLearned(const Activation& activation, const Tensor& saved, const Tensor& dy,
+                                 const Tensor& learned) {
+  HALFTONE_CHECK(saved.dtype() == dy.dtype() && saved.shape() == dy.shape());
+  HALFTONE_CHECK(activation.learned.has_value());
+  const ActivationImplementation& implementation = Choose(activation, dy.dtype());
+  const double a = LearnedValue(activation, learned);
+  const size_t n = dy.elements(), size = SizeOf(dy.dtype());
+  std::vector<double> sums((n + kGrain - 1) / kGrain);
+  ParallelForBlocks(n, kGrain, [&](size_t block, size_t begin, size_t end) {
+    sums[block] = implementation.backward_learned(
+        activation, dy.dtype(), a, static_cast<const char*>(saved.raw()) + begin * size,
+        static_cast<const char*>(dy.raw()) + begin * size, end - begin);
+  });
+  double sum = 0;
+  for (const double s : sums) sum += s;
+  Tensor gradient = Tensor::Empty(learned.device(), learned.dtype(), learned.shape());
+  VisitFloat(gradient.dtype(),
+             [&](auto type) { gradient.data<decltype(type)>()[0] = static_cast<decltype(type)>(sum); });
+  return gradient;
 }
 
 }  // namespace halftone::ops

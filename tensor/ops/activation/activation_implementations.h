@@ -12,17 +12,14 @@
 
 namespace halftone::ops {
 
-// Vector code for f32, f16 and bf16; one thread.
-struct ActivationKernels {
-  void (*forward)(DType dtype, const void* x, void* y, size_t n);
-  void (*backward)(DType dtype, const void* saved, const void* dy, void* dx, size_t n);
-};
-
+// One thread. a: the learned number, of rows that have one.
 struct ActivationImplementation {
   absl::string_view name;
   bool (*supports)(const Activation&, DType);
-  void (*forward)(const Activation&, DType, const void* x, void* y, size_t n);
-  void (*backward)(const Activation&, DType, const void* saved, const void* dy, void* dx, size_t n);
+  void (*forward)(const Activation&, DType, double a, const void* x, void* y, size_t n);
+  void (*backward)(const Activation&, DType, double a, const void* saved, const void* dy, void* dx, size_t n);
+  // The sum of dy * df/da.
+  double (*backward_learned)(const Activation&, DType, double a, const void* saved, const void* dy, size_t n);
 };
 
 absl::Span<const ActivationImplementation> ActivationImplementations();

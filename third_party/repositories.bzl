@@ -10,6 +10,7 @@ load("//third_party/libzip:configure.bzl", "libzip_configure")
 load("//third_party/nlohmann_json:configure.bzl", "nlohmann_json_configure")
 load("//third_party/onednn:configure.bzl", "onednn_configure")
 load("//third_party/protobuf:configure.bzl", "protobuf_configure")
+load("//third_party/utf8proc:configure.bzl", "utf8proc_configure")
 
 def halftone_repositories():
     bazel_rules()
@@ -22,3 +23,4 @@ def halftone_repositories():
     highway_configure()
     libzip_configure()
     nlohmann_json_configure()
+    utf8proc_configure()

@@ -1,13 +1,16 @@
-// One training step of the CNN (width 64, batch 128, 32 x 32 images, SGD with momentum and weight decay) in every recipe,
-// at two threads unless --threads says otherwise. bench/peers/train_step.py times the same in PyTorch.
+// One training step (batch 128, SGD with momentum and weight decay) of every model, as published, in every
+// recipe, at two threads unless --threads says otherwise. bench/peers/train_step.py times the same in PyTorch.
+//
+//   bazel run //bench:train_step -- --benchmark_filter=resnet18_step/amp_bf16
 
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
-#include "absl/strings/strip.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "amp/recipe.h"
 #include "base/check.h"
 #include "base/cpu.h"
@@ -22,26 +25,29 @@ namespace {
 
 constexpr int64_t kBatch = 128;
 
-Batch RandomBatch(Device& device) {
-  Batch batch = {Tensor::Empty(device, DType::kF32, {kBatch, 32, 32, 3}), Tensor::Empty(device, DType::kI64, {kBatch})};
+Batch RandomBatch(Device& device, const models::ImageShape& image) {
+  Batch batch = {Tensor::Empty(device, DType::kF32, {kBatch, image.height, image.width, image.channels}),
+                 Tensor::Empty(device, DType::kI64, {kBatch})};
   const Rng rng(1);
   for (int64_t i = 0; i < batch.images.elements(); ++i) batch.images.span<float>()[i] = rng.Normal(i);
   for (int64_t i = 0; i < kBatch; ++i) batch.labels.span<int64_t>()[i] = rng.Stream(1).Below(i, 10);
   return batch;
 }
 
-void TrainStep(benchmark::State& state, const amp::Recipe& recipe) {
+void TrainStep(benchmark::State& state, const models::ModelRow& model, const amp::Recipe& recipe) {
   Device device;
-  Trainer trainer(device, models::MakeModel({.name = "cnn"}).value(),
+  Trainer trainer(device, models::MakeModel({.name = std::string(model.name), .image = model.image}).value(),
                   MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
                   MakeConstantSchedule({}, 0.01, 1).value(), GradScaler::Create({.enabled = recipe.scales_loss}).value(),
                   {.policy = amp::MakePolicy(recipe)});
-  const Batch batch = RandomBatch(device);
+  const Batch batch = RandomBatch(device, model.image);
+  // Whether the step was taken: the loss scale may begin too high.
   const auto step = [&] {
     const absl::StatusOr<StepResult> result = trainer.Step(batch);
-    HALFTONE_CHECK(result.ok() && !result->skipped);
+    HALFTONE_CHECK(result.ok());
+    return !result->skipped;
   };
-  for (int i = 0; i < 2; ++i) step();  // makes the primitives and fills the allocator's cache
+  for (int taken = 0; taken < 2;) taken += step();  // makes the primitives and fills the allocator's cache
   for (auto _ : state) step();
   state.SetItemsProcessed(state.iterations() * kBatch);
   state.counters["peak_MiB"] = static_cast<double>(device.allocator().stats().peak_bytes) / (1 << 20);
@@ -58,10 +64,13 @@ int main(int argc, char** argv) {
   }
   argc = kept;
   halftone::SetNumThreads(threads);
-  for (const halftone::amp::Recipe& recipe : halftone::amp::Recipes()) {
-    benchmark::RegisterBenchmark(("cnn_step/" + std::string(recipe.name)).c_str(), halftone::TrainStep, recipe)
-        ->Unit(benchmark::kMillisecond)
-        ->UseRealTime();
+  for (const halftone::models::ModelRow& model : halftone::models::Models()) {
+    for (const halftone::amp::Recipe& recipe : halftone::amp::Recipes()) {
+      benchmark::RegisterBenchmark(absl::StrCat(model.name, "_step/", recipe.name).c_str(), halftone::TrainStep,
+                                   model, recipe)
+          ->Unit(benchmark::kMillisecond)
+          ->UseRealTime();
+    }
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

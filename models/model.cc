@@ -6,7 +6,10 @@
 #include "base/status_macros.h"
 #include "models/bignet.h"
 #include "models/cnn.h"
+#include "models/gcn.h"
 #include "models/mlp.h"
+#include "models/mobilenetv2.h"
+#include "models/resnet.h"
 
 namespace halftone::models {
 namespace {
@@ -30,6 +33,24 @@ constexpr ModelRow kModels[] = {
      .about = "four convolutions; width is the first one's channels",
      .make = Make<Cnn>,
      .width = 64},
+    {.name = "resnet18",
+     .about = "18 layers in residual blocks; width is the first convolution's channels",
+     .make = Make<ResNet18>,
+     .width = 64},
+    {.name = "resnet20",
+     .about = "20 layers in residual blocks; width is the first convolution's channels",
+     .make = Make<ResNet20>,
+     .width = 16},
+    {.name = "mobilenetv2",
+     .about = "inverted residuals, width multiplier 1; width is the first convolution's channels",
+     .make = Make<MobileNetV2>,
+     .width = 32,
+     .dropout = 0.2,
+     .activation = "relu6"},
+    {.name = "gcn",
+     .about = "three graph convolutions on an image's 4 x 4 patches; width is their features",
+     .make = Make<Gcn>,
+     .width = 128},
     {.name = "bignet",
      .about = "18 square linear layers in residual blocks; width is theirs and that of input and output",
      .make = Make<BigNet>,

@@ -23,6 +23,10 @@ TEST_P(ModelTableTest, HasThePublishedNumberOfParameters) {
   const std::map<std::string, std::pair<int64_t, int64_t>> published = {
       {"mlp", {407050, 453220}},
       {"cnn", {1557066, 1603236}},
+      {"resnet18", {11173962, 11220132}},
+      {"resnet20", {272474, 278324}},
+      {"mobilenetv2", {2236682, 2351972}},
+      {"gcn", {40586, 52196}},
       {"bignet", {18903040, 18903040}},
   };
   const std::string name(GetParam().name);
@@ -60,7 +64,7 @@ TEST(MakeModelTest, RefusesWithOneLineThatListsWhatIsValid) {
   const auto message = [](const ModelOptions& options) {
     return std::string(MakeModel(options).status().message());
   };
-  EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn, bignet");
+  EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn, resnet18, resnet20, mobilenetv2, gcn, bignet");
   EXPECT_NE(message({.name = "cnn", .activation = "rleu"}).find("unknown activation \"rleu\"; valid: relu"),
             std::string::npos);
   EXPECT_EQ(message({.name = "cnn", .width = -1}), "model width is -1; expected 1 to 65536, or 0 for 64");

@@ -37,7 +37,13 @@ std::ostream& operator<<(std::ostream& out, const GoldenModel& m) { return out <
 
 const GoldenModel kGolden[] = {
     {"cnn", {.name = "cnn", .width = 8}},
+    {"cnn_prelu", {.name = "cnn", .activation = "prelu", .width = 8}},
     {"mlp", {.name = "mlp", .image = {.channels = 1, .height = 28, .width = 28}}},
+    {"resnet18", {.name = "resnet18", .width = 8}},
+    {"resnet20", {.name = "resnet20", .width = 8}},
+    {"resnet20_swish", {.name = "resnet20", .activation = "swish", .width = 8}},
+    {"mobilenetv2", {.name = "mobilenetv2", .width = 8, .dropout = 0}},
+    {"gcn", {.name = "gcn", .width = 32}},
     {"bignet", {.name = "bignet", .width = 64, .image = {.channels = 64, .height = 1, .width = 1}}},
 };
 

@@ -39,7 +39,7 @@ struct Arrays {
 };
 
 GradScaler StaticScaler(float scale) {
-  return GradScaler::Create({.initial = scale, .min_scale = scale, .dynamic = false}).value();
+  return GradScaler::Create({.initial = scale, .dynamic = false}).value();
 }
 
 // `unscale`, `clip` and the rest of a step, but for the optimiser.

@@ -80,7 +80,7 @@ void Adam16Bit(benchmark::State& state, WeightRounding rounding) {
 // the gradients, so that there always is something to clip.
 void ClippedAdamWithCopies(benchmark::State& state) {
   Model model(Weights::kMasterAndCopy, kFloat16);
-  GradScaler scaler = GradScaler::Create({.initial = 0.5, .min_scale = 0.5, .dynamic = false}).value();
+  GradScaler scaler = GradScaler::Create({.initial = 0.5, .dynamic = false}).value();
   const std::unique_ptr<Optimizer> adam = *MakeAdam({});
   adam->Step(model.refs, kStep);
   for (auto _ : state) {

@@ -19,6 +19,7 @@
 #include "nn/layers.h"
 #include "nn/module.h"
 #include "nn/optim/adam.h"
+#include "nn/optim/parameters.h"
 #include "scaler/grad_scaler.h"
 
 namespace halftone {
@@ -77,18 +78,13 @@ absl::Status Run() {
     graph.Backward(loss, /*seed=*/scaler.scale());
     loss_value = loss.Item();
 
-    std::vector<absl::Span<float>> gradients;
-    std::vector<ParamRef> refs;
-    for (nn::Parameter* p : parameters) {
-      gradients.push_back(p->mutable_gradient().span<float>());
-      refs.push_back({p->path(), p->mutable_master().span<float>(), gradients.back()});
-    }
+    ASSIGN_OR_RETURN(const std::vector<absl::Span<float>> gradients, nn::GradientsOf(parameters));
     RETURN_IF_ERROR(scaler.Unscale(kOptimizer, gradients).status());
     RETURN_IF_ERROR(scaler.ClipByGlobalNorm(kOptimizer, gradients, /*max_norm=*/1));
     ASSIGN_OR_RETURN(const bool finite, scaler.ShouldStep(kOptimizer));
-    if (finite) optimizer->Step(refs, {.learning_rate = 0.02});
-    for (nn::Parameter* p : parameters) p->MarkUpdated(), p->ClearGradient();
+    if (finite) nn::Step(*optimizer, parameters, {.learning_rate = 0.02});
     ASSIGN_OR_RETURN(const ScaleUpdate update, scaler.Update());
+    nn::ClearGradients(parameters);
     if (!finite || step % 50 == 0) {
       std::printf("step %3d  loss %.4f  scale 2^%g%s\n", step, loss_value, std::log2(update.old_scale),
                   finite ? "" : "  overflow: step skipped");

@@ -19,6 +19,7 @@
 #include "nn/layers.h"
 #include "nn/module.h"
 #include "nn/optim/adam.h"
+#include "nn/optim/parameters.h"
 #include "scaler/grad_scaler.h"
 
 namespace halftone {
@@ -63,6 +64,7 @@ absl::StatusOr<Outcome> Train(const char* name, const char* recipe_name, const L
   ASSIGN_OR_RETURN(GradScaler scaler, GradScaler::Create(scale));
   // Adam's steps do not depend on the size of the gradients: underflow alone makes the difference.
   ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> adam, MakeAdam({.epsilon = 1e-20}));
+  const std::vector<nn::Parameter*> parameters = nn::Parameters(network);
   double zeros = 0, all = 0, first_loss = 0, last_loss = 0;
   for (int step = 0; step < kSteps; ++step) {
     nn::Graph graph({.device = &device, .policy = &policy, .training = true});
@@ -70,19 +72,14 @@ absl::StatusOr<Outcome> Train(const char* name, const char* recipe_name, const L
     graph.Backward(loss, /*seed=*/kLossWeight * scaler.scale());
     (step == 0 ? first_loss : last_loss) = loss.Item();
 
-    std::vector<absl::Span<float>> gradients;
-    std::vector<ParamRef> refs;
-    for (nn::Parameter* p : nn::Parameters(network)) {
-      gradients.push_back(p->mutable_gradient().span<float>());
-      refs.push_back({p->path(), p->mutable_master().span<float>(), gradients.back()});
-    }
+    ASSIGN_OR_RETURN(const std::vector<absl::Span<float>> gradients, nn::GradientsOf(parameters));
     std::vector<int64_t> zeros_of(gradients.size());
     RETURN_IF_ERROR(scaler.Unscale(kOptimizer, gradients, absl::MakeSpan(zeros_of)).status());
     for (size_t i = 0; i < gradients.size(); ++i) zeros += zeros_of[i], all += gradients[i].size();
     ASSIGN_OR_RETURN(const bool finite, scaler.ShouldStep(kOptimizer));
-    if (finite) adam->Step(refs, {.learning_rate = 0.01});
+    if (finite) nn::Step(*adam, parameters, {.learning_rate = 0.01});
     RETURN_IF_ERROR(scaler.Update().status());
-    for (nn::Parameter* p : nn::Parameters(network)) p->MarkUpdated(), p->ClearGradient();
+    nn::ClearGradients(parameters);
   }
   std::printf("%-33s %5.1f %%  %7.5f    2^%-3g %8d\n", name, 100 * zeros / all, last_loss,
               std::log2(scaler.scale()), static_cast<int>(scaler.loss_scale().state().skipped));
@@ -93,8 +90,8 @@ absl::Status Run() {
   std::printf("%-33s %7s  %7s    %-5s %8s\n", "", "zeros", "loss", "scale", "skipped");
   RETURN_IF_ERROR(Train("float32", "fp32", {.enabled = false}).status());
   ASSIGN_OR_RETURN(const Outcome none, Train("float16, no scale", "amp_fp16", {.enabled = false}));
-  ASSIGN_OR_RETURN(const Outcome fixed, Train("float16, static scale", "amp_fp16",
-                                              {.initial = 0x1p24, .max_scale = 0x1p24, .dynamic = false}));
+  ASSIGN_OR_RETURN(const Outcome fixed,
+                   Train("float16, static scale", "amp_fp16", {.initial = 0x1p24, .dynamic = false}));
   ASSIGN_OR_RETURN(const Outcome dynamic,
                    Train("float16, dynamic scale from 2^48", "amp_fp16",
                          {.initial = 0x1p48, .growth_interval = 100, .max_scale = 0x1p48}));

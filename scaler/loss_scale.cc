@@ -53,7 +53,7 @@ absl::Status CheckOptions(const LossScaleOptions& o) {
         absl::StrFormat("loss scale: min_scale is %.9g, expected at most max_scale, which is %.9g",
                         o.min_scale, o.max_scale));
   }
-  if (o.initial < o.min_scale || o.initial > o.max_scale) {
+  if (o.dynamic && (o.initial < o.min_scale || o.initial > o.max_scale)) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "loss scale: initial is %.9g, expected a value within min_scale %.9g and max_scale %.9g", o.initial,
         o.min_scale, o.max_scale));

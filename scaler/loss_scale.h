@@ -33,7 +33,8 @@ enum class FloorPolicy {
 };
 
 struct LossScaleOptions {
-  // The scale of the first step, and of the first one after a fallback; within [min_scale, max_scale].
+  // The scale of the first step, and of the first one after a fallback; within [min_scale, max_scale] if
+  // dynamic, else any positive number.
   float initial = 65536;
   // What the scale is multiplied with after growth_interval good steps in a row; above 1. A double, as in
   // PyTorch, so that factors like 1.1 give the same trajectory.
@@ -42,7 +43,7 @@ struct LossScaleOptions {
   double backoff_factor = 0.5;
   // Good steps in a row before the scale grows; at least 1.
   int growth_interval = 2000;
-  // The scale never leaves [min_scale, max_scale]; both positive and finite.
+  // A dynamic scale never leaves [min_scale, max_scale]; both positive and finite.
   float min_scale = 1;
   float max_scale = 262144;
   // Overflows before the scale falls; at least 1, which is PyTorch's rule. Every overflow restarts the

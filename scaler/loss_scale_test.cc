@@ -232,6 +232,9 @@ std::vector<Script> Scripts() {
       {"static",
        {.initial = 8, .growth_interval = 1, .dynamic = false},
        {{true, 8}, {false, 8}, {false, 8}, {true, 8}}},
+      {"static_beyond_the_bounds",
+       {.initial = 0x1p30f, .max_scale = 4, .dynamic = false},
+       {{true, 0x1p30f}, {false, 0x1p30f}}},
       {"disabled", {.growth_interval = 1, .enabled = false}, {{true, 1}, {false, 1}, {true, 1}}},
       // The third overflow and each after it backs off, with good steps between or not; growth refills.
       {"hysteresis",

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "io/safetensors.h"
+#include "nn/optim/parameters.h"
 #include "train/config.h"
 #include "train/numerics_state.h"
 #include "train/state_dict.h"
@@ -107,7 +108,7 @@ absl::Status LoadCheckpoint(const std::string& folder, const CheckpointState& st
     storage.push_back(t);
     optimizer.tensors.push_back({info.name, storage.back().span<float>()});
   }
-  RETURN_IF_ERROR(trainer.optimizer().Restore(trainer.Params(), optimizer));
+  RETURN_IF_ERROR(trainer.optimizer().Restore(nn::ParamRefs(trainer.parameters()), optimizer));
   RETURN_IF_ERROR(trainer.scaler().Restore(FromProto(state.loss_scale())));
   ASSIGN_OR_RETURN(const StepStatisticsState statistics, FromProto(state.statistics()));
   RETURN_IF_ERROR(trainer.RestoreStatistics(statistics));

@@ -55,7 +55,8 @@ absl::StatusOr<MixedPrecisionTrainer<T>> MixedPrecisionTrainer<T>::Create(
     ASSIGN_OR_RETURN(optimizer, MakeSgd({}));
   }
   MixedPrecisionTrainer trainer(options, std::move(optimizer));
-  trainer.options_.statistics.floor_scale = options.loss_scale.enabled ? options.loss_scale.min_scale : 0;
+  trainer.options_.statistics.floor_scale =
+      options.loss_scale.enabled && options.loss_scale.dynamic ? options.loss_scale.min_scale : 0;
   RETURN_IF_ERROR(trainer.Reset());
   return trainer;
 }

@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
-#include "fp16/format.h"
 #include "nn/functional.h"
+#include "nn/optim/parameters.h"
 #include "tensor/ops/cast/cast.h"
 #include "tensor/ops/cross_entropy/cross_entropy.h"
 #include "tensor/ops/elementwise/elementwise.h"
@@ -45,12 +45,6 @@ Batch Part(const Batch& batch, int64_t part, int64_t parts) {
     return tensor;
   };
   return {.images = rows(batch.images), .labels = rows(batch.labels)};
-}
-
-Weights16 Codes(Tensor& tensor) {
-  return {
-      .format = tensor.dtype() == DType::kF16 ? kFloat16 : kBfloat16,
-      .codes = absl::MakeSpan(static_cast<uint16_t*>(tensor.raw()), static_cast<size_t>(tensor.elements()))};
 }
 
 nn::Module& Initialized(nn::Module& model, Device& device, const Rng& rng) {
@@ -101,7 +95,7 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
     result.loss += Differentiate(graph, Part(batch, part, options_.micro_batches), &result.correct) /
                    static_cast<double>(options_.micro_batches);
   }
-  ASSIGN_OR_RETURN(const std::vector<absl::Span<float>> gradients, Gradients());
+  ASSIGN_OR_RETURN(const std::vector<absl::Span<float>> gradients, nn::GradientsOf(params_));
   const bool count_zeros = options_.count_zeros_every > 0 && step_ % options_.count_zeros_every == 0;
   std::vector<int64_t> zeros(count_zeros ? gradients.size() : 0);
   ASSIGN_OR_RETURN(const GradStats grads, scaler_.Unscale(kOptimizer, gradients, absl::MakeSpan(zeros)));
@@ -122,55 +116,16 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
   if (finite) {
     StepOptions options = schedule_->At(step_);
     options.gradient_factor = clip_factor;
-    optimizer_->Step(Params(), options);
-    MarkWeightsUpdated();
+    nn::Step(*optimizer_, params_, options);
   }
   ASSIGN_OR_RETURN(result.update, scaler_.Update());
   Watch(result, zeros);
   for (const Warning& w : statistics_.Warnings()) result.warnings.push_back(w.text);
   const absl::Status health = CheckHealth(result, batch);
-  for (nn::Parameter* p : params_) p->ClearGradient();
+  nn::ClearGradients(params_);
   RETURN_IF_ERROR(health);
   ++step_;
   return result;
-}
-
-absl::StatusOr<std::vector<absl::Span<float>>> Trainer::Gradients() {
-  if (std::none_of(params_.begin(), params_.end(),
-                   [](nn::Parameter* p) { return p->gradient().defined(); })) {
-    return absl::FailedPreconditionError("no parameter has a gradient: the loss depends on none of them");
-  }
-  std::vector<absl::Span<float>> gradients;
-  gradients.reserve(params_.size());
-  for (nn::Parameter* p : params_) {
-    if (!p->gradient().defined()) p->mutable_gradient() = Tensor::Zeros(device_, DType::kF32, p->shape());
-    gradients.push_back(p->mutable_gradient().span<float>());
-  }
-  return gradients;
-}
-
-std::vector<ParamRef> Trainer::Params() {
-  std::vector<ParamRef> refs;
-  refs.reserve(params_.size());
-  for (nn::Parameter* p : params_) {
-    ParamRef ref = {.name = p->path()};
-    if (p->master().dtype() == DType::kF32) {
-      ref.value = p->mutable_master().span<float>();
-      if (Tensor* working = p->mutable_working16()) ref.weights16 = Codes(*working);
-    } else {
-      ref.weights16 = Codes(p->mutable_master());
-    }
-    if (p->gradient().defined()) ref.grad = p->gradient().span<float>();
-    refs.push_back(ref);
-  }
-  return refs;
-}
-
-void Trainer::MarkWeightsUpdated() {
-  for (nn::Parameter* p : params_) {
-    const bool with_working = p->master().dtype() == DType::kF32 && p->mutable_working16() != nullptr;
-    with_working ? p->MarkUpdatedWithWorking() : p->MarkUpdated();
-  }
 }
 
 void Trainer::Watch(const StepResult& result, absl::Span<const int64_t> zeros) {
@@ -211,7 +166,7 @@ absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) 
 OverflowReport Trainer::Explain(const Batch& batch) {
   OverflowFinder finder;
   for (int64_t part = 0; part < options_.micro_batches && !finder.report().found; ++part) {
-    for (nn::Parameter* p : params_) p->ClearGradient();
+    nn::ClearGradients(params_);
     nn::GraphOptions options = GraphFor(part);
     options.replay = true;
     options.trace = [&](const nn::TraceEvent& event) { finder.See(event); };

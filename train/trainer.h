@@ -79,7 +79,7 @@ class Trainer {
   const StepStatistics& statistics() const { return statistics_; }
   absl::Status RestoreStatistics(const StepStatisticsState& state) { return statistics_.Restore(state); }
   // The weights and this step's gradients (empty outside of a step), in the order of the model's Visit.
-  std::vector<ParamRef> Params();
+  absl::Span<nn::Parameter* const> parameters() const { return params_; }
 
   double LearningRateOf(int64_t step) const { return schedule_->At(step).learning_rate; }
   int64_t step() const { return step_; }         // steps done, skipped ones included
@@ -89,8 +89,6 @@ class Trainer {
   nn::GraphOptions GraphFor(int64_t part) const;
   // Forward and backward of one part of a batch: its mean loss.
   double Differentiate(nn::Graph& graph, const Batch& part, int64_t* correct);
-  absl::StatusOr<std::vector<absl::Span<float>>> Gradients();
-  void MarkWeightsUpdated();
   void Watch(const StepResult& result, absl::Span<const int64_t> zeros);
   absl::Status CheckHealth(const StepResult& result, const Batch& batch);
   OverflowReport Explain(const Batch& batch);

@@ -1,0 +1,69 @@
+#include "nn/optim/parameters.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "fp16/format.h"
+
+namespace halftone::nn {
+namespace {
+
+Weights16 Codes(Tensor& tensor) {
+  return {
+      .format = tensor.dtype() == DType::kF16 ? kFloat16 : kBfloat16,
+      .codes = absl::MakeSpan(static_cast<uint16_t*>(tensor.raw()), static_cast<size_t>(tensor.elements()))};
+}
+
+// The copy that is updated together with a float32 master; null if there is none.
+Tensor* WorkingCopy(Parameter& p) {
+  return p.master().dtype() == DType::kF32 ? p.mutable_working16() : nullptr;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<absl::Span<float>>> GradientsOf(absl::Span<Parameter* const> parameters) {
+  if (std::none_of(parameters.begin(), parameters.end(),
+                   [](const Parameter* p) { return p->gradient().defined(); })) {
+    return absl::FailedPreconditionError("no parameter has a gradient: the loss depends on none of them");
+  }
+  std::vector<absl::Span<float>> gradients;
+  gradients.reserve(parameters.size());
+  for (Parameter* p : parameters) {
+    if (!p->gradient().defined()) {
+      p->mutable_gradient() = Tensor::Zeros(p->master().device(), DType::kF32, p->shape());
+    }
+    gradients.push_back(p->mutable_gradient().span<float>());
+  }
+  return gradients;
+}
+
+std::vector<ParamRef> ParamRefs(absl::Span<Parameter* const> parameters) {
+  std::vector<ParamRef> refs;
+  refs.reserve(parameters.size());
+  for (Parameter* p : parameters) {
+    ParamRef ref = {.name = p->path()};
+    if (p->master().dtype() == DType::kF32) {
+      ref.value = p->mutable_master().span<float>();
+      if (Tensor* working = WorkingCopy(*p)) ref.weights16 = Codes(*working);
+    } else {
+      ref.weights16 = Codes(p->mutable_master());
+    }
+    if (p->gradient().defined()) ref.grad = p->gradient().span<float>();
+    refs.push_back(ref);
+  }
+  return refs;
+}
+
+void Step(Optimizer& optimizer, absl::Span<Parameter* const> parameters, const StepOptions& options) {
+  optimizer.Step(ParamRefs(parameters), options);
+  for (Parameter* p : parameters) {
+    WorkingCopy(*p) != nullptr ? p->MarkUpdatedWithWorking() : p->MarkUpdated();
+  }
+}
+
+void ClearGradients(absl::Span<Parameter* const> parameters) {
+  for (Parameter* p : parameters) p->ClearGradient();
+}
+
+}  // namespace halftone::nn

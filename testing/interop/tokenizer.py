@@ -13,6 +13,7 @@ import pathlib
 import random
 import subprocess
 import sys
+import unicodedata
 
 from tokenizers import BertWordPieceTokenizer
 
@@ -72,6 +73,23 @@ def random_texts(rng, words, count):
     return [b"".join(piece() + rng.choice([b"", b" "]) for _ in range(rng.randint(0, 12))) for _ in range(count)]
 
 
+# What Unicode has put into another category since; see wordpiece.h.
+MOVED = {0x166D, 0x1734, 0x1885, 0x1886}
+
+
+def every_character(checker, folder):
+    """Those of Unicode 3.2, which both know, within a word: with a vocabulary of them all, so that none is unknown."""
+    category = unicodedata.ucd_3_2_0.category
+    characters = [chr(c) for c in range(0x110000) if category(chr(c)) not in ("Cn", "Co", "Cs") and c not in MOVED]
+    alphabet = [c for c in characters if category(c)[0] not in "CZ"]
+    vocabulary = folder / "characters.txt"
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *alphabet, *["##" + c for c in alphabet]]
+    vocabulary.write_text("\n".join(dict.fromkeys(tokens)), encoding="utf-8", newline="\n")
+    texts = [("a" + c + "b").encode() for c in characters]
+    for options in [(True, None, True), (True, False, True), (False, True, True)]:
+        checker.check("every character", vocabulary, texts, options)
+
+
 def sentences(path):
     lines = path.read_bytes().decode().replace("\r\n", "\n").split("\n")
     column = lines[0].split("\t").index("label")
@@ -107,6 +125,8 @@ def main(binary, folder):
         for max_length in (3, 4, 9, 16, 33):
             checker.check(f"truncated, {name}", vocabulary, texts[:500], max_length=max_length)
             checker.check(f"pairs, {name}", vocabulary, pairs[:1000], max_length=max_length)
+
+    every_character(checker, folder)
 
     shared = os.environ.get("HALFTONE_SHARED")
     if shared and minilm is not None:

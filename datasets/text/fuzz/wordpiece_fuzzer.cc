@@ -21,6 +21,16 @@ Vocabulary Letters() {
   return Vocabulary::Parse(tokens, "vocab.txt").value();
 }
 
+std::vector<WordPieceTokenizer> OneOfEachOption() {
+  std::vector<WordPieceTokenizer> tokenizers;
+  for (int flags = 0; flags < 8; ++flags) {
+    tokenizers.push_back(WordPieceTokenizer(
+        Letters(),
+        {.lower_case = (flags & 1) != 0, .strip_accents = (flags & 2) != 0, .split_cjk = (flags & 4) != 0}));
+  }
+  return tokenizers;
+}
+
 void Check(const Encoding& encoding, int64_t max_length, int32_t tokens) {
   HALFTONE_CHECK(std::ssize(encoding.ids) <= max_length &&
                  encoding.ids.size() == encoding.token_types.size());
@@ -33,9 +43,8 @@ void Check(const Encoding& encoding, int64_t max_length, int32_t tokens) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const uint8_t flags = data[0];
-  const WordPieceTokenizer tokenizer(
-      Letters(),
-      {.lower_case = (flags & 1) != 0, .strip_accents = (flags & 2) != 0, .split_cjk = (flags & 4) != 0});
+  static const std::vector<WordPieceTokenizer> tokenizers = OneOfEachOption();
+  const WordPieceTokenizer& tokenizer = tokenizers[flags & 7];
   const int32_t tokens = tokenizer.vocabulary().size();
   const int64_t max_length = 3 + (flags >> 3);
   const absl::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);

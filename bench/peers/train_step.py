@@ -1,4 +1,4 @@
-"""PyTorch's time for one training step of Halftone's CNN, in every setting that could be its fastest.
+"""PyTorch's time for one training step of one of Halftone's models, in every setting that could be its fastest.
 
 A step is zero_grad, forward, cross-entropy, backward and SGD (momentum 0.9, weight decay 5e-4) on a batch of
 random 32 x 32 RGB images. Rows: {fp32, bf16 autocast} x {NCHW, channels_last} x {eager, torch.compile};
@@ -15,33 +15,17 @@ import time
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+
+from image_models import MODELS
 
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 _FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-class CNN(nn.Module):
-    """[B, 3, 32, 32] -> 4 x (conv3x3, batch norm, ReLU, max-pool 2x2), channels w, 2w, 4w, 8w -> mean -> linear."""
-
-    def __init__(self, width, num_classes=10):
-        super().__init__()
-        layers, channels = [], 3
-        for out in (width, 2 * width, 4 * width, 8 * width):
-            layers += [nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(),
-                       nn.MaxPool2d(2)]
-            channels = out
-        self.features = nn.Sequential(*layers)
-        self.fc = nn.Linear(channels, num_classes)
-
-    def forward(self, x):
-        return self.fc(self.features(x).mean((2, 3)))
-
-
-def make_step(precision, memory_format, compiled, batch, width):
+def make_step(name, precision, memory_format, compiled, batch, width):
     """Returns a function that runs one training step."""
     torch.manual_seed(0)
-    model = CNN(width).to(memory_format=_FORMATS[memory_format])
+    model = MODELS[name](width).to(memory_format=_FORMATS[memory_format])
     images = torch.randn(batch, 3, 32, 32).to(memory_format=_FORMATS[memory_format])
     labels = torch.randint(0, 10, (batch,))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, fused=True)
@@ -95,7 +79,8 @@ def machine():
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--width", type=int, default=64, help="channels of the first convolution")
+    parser.add_argument("--model", choices=MODELS, default="cnn")
+    parser.add_argument("--width", type=int, default=0, help="the model's own measure of it; 0: the published one")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=3, help="steps before the clock starts")
     parser.add_argument("--repetitions", type=int, default=10)
@@ -116,11 +101,11 @@ def main():
         settings += [(p, "channels_last", "eager", args.fp16_batch) for p in ("fp32", "fp16")]
 
     out = sys.stderr if args.json == "-" else sys.stdout
-    report = {"machine": machine(), "model": "cnn", "width": args.width, "rows": []}
+    report = {"machine": machine(), "model": args.model, "width": args.width, "rows": []}
     print(" ".join(f"{k}={v}" for k, v in report["machine"].items()), file=out)
     print(f"{'precision':<10}{'format':<15}{'mode':<9}{'batch':>6}{'median ms':>11}{'min ms':>9}{'max ms':>9}", file=out)
     for precision, memory_format, mode, batch in settings:
-        step = make_step(precision, memory_format, mode == "compile", batch, args.width)
+        step = make_step(args.model, precision, memory_format, mode == "compile", batch, args.width)
         times = measure(step, args.warmup, args.repetitions)
         row = {"precision": precision, "format": memory_format, "mode": mode, "batch": batch,
                "ms_median": statistics.median(times), "ms_min": min(times), "ms_max": max(times)}

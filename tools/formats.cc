@@ -1,5 +1,6 @@
 // Prints the facts of every floating-point format that Halftone knows, one line each; with --ops, which
-// precision autocast runs every op in; with --recipes, the precision recipes.
+// precision autocast runs every op in; with --recipes, the precision recipes; with --activations, the
+// activations and their largest errors.
 
 #include "quant/formats.h"
 
@@ -15,6 +16,7 @@
 #include "amp/recipe.h"
 #include "nn/cast_policy.h"
 #include "tensor/dtype.h"
+#include "tensor/ops/activation/activation.h"
 #include "tools/command_line.h"
 
 namespace halftone {
@@ -57,6 +59,23 @@ void PrintRecipes() {
   }
 }
 
+// The error columns are those of y in units in the last place, 0.5 being correct rounding, and of dx in
+// epsilons of dy.
+void PrintActivations() {
+  constexpr char kRow[] = "%-11s %-31s %-21s %-7s %-8s %-15s %s\n";
+  const auto errors = [](const ops::ActivationErrors& e) {
+    return absl::StrFormat("%-4g %-4g %g", e.f32, e.f16, e.bf16);
+  };
+  absl::PrintF(kRow, "", "", "", "", "", "ulp of y", "epsilons of dx");
+  absl::PrintF(kRow, "activation", "formula", "kinks", "saves", "learns", "f32  f16  bf16", "f32  f16  bf16");
+  for (const ops::Activation& row : ops::Activations()) {
+    absl::PrintF(kRow, row.name, row.formula, row.kink.empty() ? "none" : row.kink,
+                 row.saves_output ? "output" : "input",
+                 row.learned.has_value() ? absl::StrFormat("a = %g", *row.learned) : "nothing",
+                 errors(row.error), errors(row.gradient_error));
+  }
+}
+
 void PrintFormats() {
   constexpr char kRow[] = "%-15s %4s %8s %8s %4s %9s %15s %18s %9s %6s %10s  %s\n";
   absl::PrintF(kRow, "format", "bits", "exponent", "mantissa", "bias", "largest", "smallest normal",
@@ -76,15 +95,17 @@ void PrintFormats() {
 
 int main(int argc, char** argv) {
   const absl::string_view what = argc > 1 ? argv[1] : "";
-  if (argc > 2 || (!what.empty() && what != "--ops" && what != "--recipes")) {
-    return halftone::Fail(
-        "formats", absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", argv[argc - 1],
-                                                           "\"; expected nothing, --ops or --recipes")));
+  if (argc > 2 || (!what.empty() && what != "--ops" && what != "--recipes" && what != "--activations")) {
+    return halftone::Fail("formats", absl::InvalidArgumentError(absl::StrCat(
+                                         "unexpected argument \"", argv[argc - 1],
+                                         "\"; expected nothing, --ops, --recipes or --activations")));
   }
   if (what == "--ops") {
     halftone::PrintOps();
   } else if (what == "--recipes") {
     halftone::PrintRecipes();
+  } else if (what == "--activations") {
+    halftone::PrintActivations();
   } else {
     halftone::PrintFormats();
   }

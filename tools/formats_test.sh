@@ -25,5 +25,11 @@ starts=$(sed -E 's/(NaN codes|as IEEE 754|all ones|negative zero|none)$//' <<<"$
 "$1" --ops | grep -q '^conv2d  *lower precision  *a matrix product' || { echo "no row of conv2d"; exit 1; }
 "$1" --ops | grep -q '^cross_entropy  *float32 ' || { echo "no row of cross_entropy"; exit 1; }
 "$1" --recipes | grep -q '^amp_fp16  *mixed_float16  *float16  *dynamic ' || { echo "no row of amp_fp16"; exit 1; }
+activations=$("$1" --activations)
+for row in '^relu  *max(x, 0)  *f.(0) = 0  *output  *nothing  *0  *0  *0  *0  *0  *0$' '^prelu  *x > 0 ? x : a x  *f.(0) = a  *input  *a = 0.25 ' \
+           '^gelu  *x \* (1 + erf(x / sqrt(2))) / 2  *none  *input '; do
+  grep -q "$row" <<<"$activations" || { echo "no row $row"; echo "$activations"; exit 1; }
+done
+[ "$(wc -l <<<"$activations")" -ge 14 ] || { echo "too few activations"; exit 1; }
 if message=$("$1" --opps 2>&1); then echo "took a flag that is none"; exit 1; fi
-[ "$message" = 'formats: unexpected argument "--opps"; expected nothing, --ops or --recipes' ] || { echo "$message"; exit 1; }
+[ "$message" = 'formats: unexpected argument "--opps"; expected nothing, --ops, --recipes or --activations' ] || { echo "$message"; exit 1; }

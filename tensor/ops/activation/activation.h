@@ -38,7 +38,7 @@ struct Activation {
   double (*df_da)(double saved, double a) = nullptr;  // of a learned one: the derivative for a
 
   // What the tests hold every instruction set to. Of y, in units in the last place of f(x), so that 0.5 is
-  // correct rounding; results below 2^-120 count as if they were that large.
+  // correct rounding; results below 2^-96 count as if they were that large.
   ActivationErrors error;
   // Of dx from the saved tensor, in epsilons of dy, since f' is around 1 at most.
   ActivationErrors gradient_error;

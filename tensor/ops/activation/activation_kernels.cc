@@ -1,6 +1,10 @@
 #include "tensor/ops/activation/activation_kernels.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/activation/activation_kernels.cc"
@@ -215,14 +219,54 @@ struct Gelu {
   }
 };
 
-// Calls f(d, from, i) for vectors from element i on that cover [0, n), where from(p, i) loads those of an
-// array, and stores what it returns to `to`. What is left over is a vector too, filled up with zeros, so that
-// an element's result does not depend on its place.
+#if HWY_TARGET != HWY_SCALAR
+// The bfloat16 elements of even and of odd place among the first 2N, as vectors of N floats: their codes are
+// the lower and the upper halves of N words, so that no element has to move to another lane.
+template <class D>
+HWY_INLINE hn::Vec<D> LoadEven(D d, const bfloat16* from) {
+  const hn::RebindToUnsigned<D> du;
+  const hn::Repartition<uint16_t, D> d16;
+  const auto words = hn::BitCast(du, hn::LoadU(d16, reinterpret_cast<const uint16_t*>(from)));
+  return hn::BitCast(d, hn::ShiftLeft<16>(words));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> LoadOdd(D d, const bfloat16* from) {
+  const hn::RebindToUnsigned<D> du;
+  const hn::Repartition<uint16_t, D> d16;
+  const auto words = hn::BitCast(du, hn::LoadU(d16, reinterpret_cast<const uint16_t*>(from)));
+  return hn::BitCast(d, hn::And(words, hn::Set(du, 0xffff0000u)));
+}
+template <class D>
+HWY_INLINE void StoreEvenOdd(D d, hn::Vec<D> even, hn::Vec<D> odd, bfloat16* to) {
+  const hn::RebindToUnsigned<D> du;
+  const hn::Repartition<uint16_t, D> d16;
+  // To nearest even, as RoundToBfloat16, but for NaNs with a mantissa too long for bfloat16. There are none:
+  // a NaN here is that of a bfloat16 input, made quiet, or the one that arithmetic gives by default.
+  const auto round = [du](hn::Vec<D> v) HWY_ATTR {
+    const auto bits = hn::BitCast(du, v);
+    const auto odd_bit = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
+    return hn::Add(hn::Add(bits, hn::Set(du, 0x7fff)), odd_bit);
+  };
+  const auto upper = hn::And(round(odd), hn::Set(du, 0xffff0000u));
+  const auto words = hn::Or(hn::ShiftRight<16>(round(even)), upper);
+  hn::StoreU(hn::BitCast(d16, words), d16, reinterpret_cast<uint16_t*>(to));
+}
+#endif
+
+// to[i] = f(arrays[i]...) for i in [0, n), where f(d, v...) takes and gives vectors. What is left over is a
+// vector too, filled up with zeros, so that an element's result does not depend on its place.
 template <typename T, class F, class... Arrays>
 HWY_INLINE void MapVectors(size_t n, T* to, const F& f, const Arrays*... arrays) {
   const FloatTag d;
   const size_t lanes = hn::Lanes(d);
   size_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    for (; i + 2 * lanes <= n; i += 2 * lanes) {
+      StoreEvenOdd(d, f(d, LoadEven(d, arrays + i)...), f(d, LoadOdd(d, arrays + i)...), to + i);
+    }
+  }
+#endif
   for (; i + lanes <= n; i += lanes) StoreFloats(f(d, LoadFloats(d, arrays + i)...), d, to + i);
   if (i == n) return;
   const auto padded = [=](const T* from) HWY_ATTR {
@@ -235,11 +279,16 @@ HWY_INLINE void MapVectors(size_t n, T* to, const F& f, const Arrays*... arrays)
   std::copy(buffer, buffer + (n - i), to + i);
 }
 
+// The learned number; of a NaN the default one, see StoreEvenOdd.
+float LearnedFloat(double learned) {
+  return std::isnan(learned) ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(learned);
+}
+
 template <class Function>
 void Forward(DType dtype, double learned, const void* x, void* y, size_t n) {
   VisitStorage(dtype, [=](auto type) HWY_ATTR {
     using T = decltype(type);
-    const auto a = hn::Set(FloatTag(), static_cast<float>(learned));
+    const auto a = hn::Set(FloatTag(), LearnedFloat(learned));
     MapVectors(
         n, static_cast<T*>(y), [a](auto d, auto v) HWY_ATTR { return Function::F(d, v, a); },
         static_cast<const T*>(x));
@@ -250,7 +299,7 @@ template <class Function>
 void Backward(DType dtype, double learned, const void* saved, const void* dy, void* dx, size_t n) {
   VisitStorage(dtype, [=](auto type) HWY_ATTR {
     using T = decltype(type);
-    const auto a = hn::Set(FloatTag(), static_cast<float>(learned));
+    const auto a = hn::Set(FloatTag(), LearnedFloat(learned));
     MapVectors(
         n, static_cast<T*>(dx),
         [a](auto d, auto s, auto g) HWY_ATTR {

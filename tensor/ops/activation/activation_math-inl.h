@@ -32,16 +32,25 @@ HWY_INLINE hn::Vec<D> Polynomial(D d, hn::Vec<D> x, float c0, Floats... c) {
   return hn::MulAdd(Polynomial(d, x, c...), x, hn::Set(d, c0));
 }
 
-// min(x, limit) and max(x, limit), but a NaN stays, which Highway's Min and Max leave open.
+// min(x, limit) and max(x, limit), but a NaN stays, which Highway's Min and Max leave open. x86 has them so
+// if x comes second.
 template <class D>
 HWY_INLINE hn::Vec<D> AtMost(D d, float limit, hn::Vec<D> x) {
   const auto v = hn::Set(d, limit);
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  return hn::Min(v, x);
+#else
   return hn::IfThenElse(hn::Gt(x, v), v, x);
+#endif
 }
 template <class D>
 HWY_INLINE hn::Vec<D> AtLeast(D d, float limit, hn::Vec<D> x) {
   const auto v = hn::Set(d, limit);
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  return hn::Max(v, x);
+#else
   return hn::IfThenElse(hn::Lt(x, v), v, x);
+#endif
 }
 
 template <class D>
@@ -49,71 +58,80 @@ HWY_INLINE hn::Vec<D> MinusAbs(D d, hn::Vec<D> x) {
   return hn::Or(x, hn::SignBit(d));
 }
 
-// exp(x) = (1 + mantissa) * scale / 2^64.
+// 2^n for the integer n in [-127, 0] nearest to x * factor; 2^-127 as 0, so that exponentials end there
+// without a subnormal number.
 template <class D>
-struct SplitExp {
-  hn::Vec<D> mantissa;  // in [-0.3, 0.42]
-  hn::Vec<D> scale;     // a power of two
+struct PowerOfTwo {
+  hn::Vec<D> n, power;
 };
-
-constexpr float kExpScale = 0x1p-64f;
-// exp of less is 0 in float32.
-constexpr float kExpUnderflow = -104.0f;
-
-// Of x + low, x in [-130, 0], where low is less than half a unit in the last place of x: exp(n log(2) + r)
-// with |r| <= log(2) / 2. The polynomial's relative error to exp(r) - 1 is 2.9e-9.
 template <class D>
-HWY_INLINE SplitExp<D> SplitExpOf(D d, hn::Vec<D> x, hn::Vec<D> low) {
-  // The sum's lowest bits are those of n + 127 + 64, the exponent's code of 2^(n + 64).
-  const auto magic = hn::Set(d, 0x1.8p23f + 127 + 64);
-  const auto shifted = hn::MulAdd(x, hn::Set(d, 1.44269504f), magic);
-  const auto n = hn::Sub(shifted, magic);
-  // log(2) in two parts, of which the first has so few bits that its multiples are exact.
-  auto r = hn::NegMulAdd(n, hn::Set(d, 0.693145751953125f), x);
-  r = hn::Add(hn::NegMulAdd(n, hn::Set(d, 1.42860677e-6f), r), low);
-  const auto q =
-      Polynomial(d, r, 0.5f, 0.16666667f, 0.04166635f, 0.008333288f, 0.0013941163f, 0.00019905265f);
+HWY_INLINE PowerOfTwo<D> NearestPowerOfTwo(D d, hn::Vec<D> x, float factor) {
+  // The sum's lowest bits are those of n + 127, the exponent's code of 2^n.
+  const auto magic = hn::Set(d, 0x1.8p23f + 127);
+  const auto sum = hn::MulAdd(x, hn::Set(d, factor), magic);
   const hn::RebindToUnsigned<D> du;
-  return {hn::MulAdd(hn::Mul(r, r), q, r), hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(du, shifted)))};
+  return {hn::Sub(sum, magic), hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(du, sum)))};
 }
 
+constexpr float kLog2OfE = 1.44269504f;
+// log(2) in two parts, of which the first has so few bits that its multiples are exact.
+constexpr float kLog2High = 0.693145751953125f;
+constexpr float kLog2Low = 1.42860677e-6f;
+// Exponentials of this and less are 0 below.
+constexpr float kExpUnderflow = -88.0f;
+// exp(r) is 1 + r + r^2 (c2 + c3 r + ...) for |r| <= log(2) / 2, to 6e-9; less the 1 to 1.6e-8.
+constexpr float kExp2 = 0.5f, kExp3 = 0.1666654f, kExp4 = 0.04166635f, kExp5 = 0.008366794f,
+                kExp6 = 0.0013941163f;
+
+// exp(x) = exp(r) 2^n.
 template <class D>
-HWY_INLINE hn::Vec<D> Join(D d, const SplitExp<D>& e) {
-  // The rounding into subnormals is the last.
-  return hn::Mul(hn::MulAdd(e.mantissa, e.scale, e.scale), hn::Set(d, kExpScale));
+struct ReducedExp {
+  hn::Vec<D> r, power;
+};
+template <class D>
+HWY_INLINE ReducedExp<D> ReduceExp(D d, hn::Vec<D> x) {
+  x = AtLeast(d, kExpUnderflow, x);
+  const PowerOfTwo<D> p = NearestPowerOfTwo(d, x, kLog2OfE);
+  const auto r = hn::NegMulAdd(p.n, hn::Set(d, kLog2High), x);
+  return {hn::NegMulAdd(p.n, hn::Set(d, kLog2Low), r), p.power};
 }
 
 // exp(x) for x <= 0: 1 unit.
 template <class D>
 HWY_INLINE hn::Vec<D> ExpOfNegative(D d, hn::Vec<D> x) {
-  return Join(d, SplitExpOf(d, AtLeast(d, kExpUnderflow, x), hn::Zero(d)));
+  const ReducedExp<D> e = ReduceExp(d, x);
+  return hn::Mul(Polynomial(d, e.r, 1.0f, 1.0f, kExp2, kExp3, kExp4, kExp5, kExp6), e.power);
 }
 
 // exp(x) - 1 for x <= 0: 1 unit.
 template <class D>
 HWY_INLINE hn::Vec<D> Expm1OfNegative(D d, hn::Vec<D> x) {
-  const SplitExp<D> e = SplitExpOf(d, AtLeast(d, kExpUnderflow, x), hn::Zero(d));
-  const auto scale = hn::Mul(e.scale, hn::Set(d, kExpScale));
-  return hn::MulAdd(e.mantissa, scale, hn::Sub(scale, hn::Set(d, 1.0f)));
+  const ReducedExp<D> e = ReduceExp(d, x);
+  const auto q = Polynomial(d, e.r, kExp2, kExp3, kExp4, kExp5, kExp6);
+  const auto m = hn::MulAdd(hn::Mul(e.r, e.r), q, e.r);
+  return hn::MulAdd(m, e.power, hn::Sub(e.power, hn::Set(d, 1.0f)));
 }
 
-// log(1 + u) for u in [0, 1]: 2 units. The polynomial's relative error is 1.2e-8.
+// log(1 + u) for u in [0, 1]: 2 units. The polynomial's relative error is 1.6e-8.
 template <class D>
 HWY_INLINE hn::Vec<D> Log1pOfFraction(D d, hn::Vec<D> u) {
-  return hn::Mul(u, Polynomial(d, u, 1.0f, -0.49999985f, 0.33332616f, -0.24987608f, 0.19891626f, -0.16105947f,
-                               0.12414407f, -0.08233892f, 0.04136165f, -0.013342115f, 0.0020154917f));
+  return hn::Mul(u, Polynomial(d, u, 1.0f, -0.49999923f, 0.33330205f, -0.24955378f, 0.19678909f, -0.15308061f,
+                               0.106008776f, -0.05688295f, 0.019791102f, -0.003227271f));
 }
 
-// |x|, but at most this, is what the two functions below take; beyond it exp(-x^2 / 2) is 0 in float32.
-constexpr float kNormalLimit = 15.0f;
+// |x|, but at most this, is what the two functions below take: exp(-x^2 / 2) of it is 0.
+constexpr float kNormalLimit = 13.265f;
 
 // exp(-a^2 / 2): 1 unit.
 template <class D>
 HWY_INLINE hn::Vec<D> ExpOfHalfSquare(D d, hn::Vec<D> a) {
+  // As ExpOfNegative, with s = -2r in the place of r.
   const auto square = hn::Mul(a, a);
-  // What the rounding of a^2 has lost is up to 2^-18, and exp turns it into a relative error.
+  const PowerOfTwo<D> p = NearestPowerOfTwo(d, square, -kLog2OfE / 2);
+  const auto multiple = hn::Mul(p.n, hn::Set(d, 2 * kLog2High));
+  // exp would turn the rounding of a^2, up to 2^-18, into a relative error.
 #if HWY_NATIVE_FMA
-  const auto lost = hn::MulSub(a, a, square);
+  auto s = hn::MulAdd(a, a, multiple);
 #else
   // T. J. Dekker 1971: products of numbers of 12 bits are exact.
   const hn::RebindToUnsigned<D> du;
@@ -121,22 +139,24 @@ HWY_INLINE hn::Vec<D> ExpOfHalfSquare(D d, hn::Vec<D> a) {
   const auto low = hn::Sub(a, high);
   const auto twice = hn::Mul(hn::Add(high, high), low);
   const auto lost = hn::Add(hn::Add(hn::Sub(hn::Mul(high, high), square), twice), hn::Mul(low, low));
+  auto s = hn::Add(hn::Add(square, multiple), lost);
 #endif
-  const auto half = hn::Set(d, -0.5f);
-  return Join(d, SplitExpOf(d, hn::Mul(square, half), hn::Mul(lost, half)));
+  s = hn::MulAdd(p.n, hn::Set(d, 2 * kLog2Low), s);
+  return hn::Mul(Polynomial(d, s, 1.0f, -0.5f, kExp2 / 4, -kExp3 / 8, kExp4 / 16, -kExp5 / 32, kExp6 / 64),
+                 p.power);
 }
 
-// The upper tail of the normal distribution, P(X > a), over exp(-a^2 / 2), for a in [0, 15]. That is
+// The upper tail of the normal distribution, P(X > a), over exp(-a^2 / 2), for a in [0, 13.3]. That is
 // erfcx(a / sqrt(2)) / 2, smooth and without cancellation; a ratio of polynomials as in W. J. Cody 1969,
-// "Rational Chebyshev approximations for the error function". Its relative error is 2.8e-8.
+// "Rational Chebyshev approximations for the error function". Its relative error is 2.0e-8.
 template <class D>
 struct NormalTail {
   hn::Vec<D> numerator, denominator;
 };
 template <class D>
 HWY_INLINE NormalTail<D> NormalTailOf(D d, hn::Vec<D> a) {
-  return {Polynomial(d, a, 0.5f, 0.43926525f, 0.18395528f, 0.040876355f, 0.004152497f),
-          Polynomial(d, a, 1.0f, 1.6764154f, 1.2054915f, 0.47137204f, 0.10246795f, 0.010408654f)};
+  return {Polynomial(d, a, 0.5f, 0.4350363f, 0.18080406f, 0.03980854f, 0.003992266f),
+          Polynomial(d, a, 1.0f, 1.6679574f, 1.1924422f, 0.46304765f, 0.099792734f, 0.010006981f)};
 }
 
 }  // namespace HWY_NAMESPACE

@@ -44,7 +44,7 @@ std::vector<double> Finite(DType dtype) {
     using T = decltype(type);
     if constexpr (!std::is_same_v<T, double>) {
       using Bits = std::conditional_t<sizeof(T) == 2, uint16_t, uint32_t>;
-      const uint64_t step = sizeof(T) == 2 ? 1 : 4001, end = uint64_t{1} << (8 * sizeof(T));
+      const uint64_t step = sizeof(T) == 2 ? 1 : 10007, end = uint64_t{1} << (8 * sizeof(T));
       for (uint64_t bits = 0; bits < end; bits += step) {
         const double value = std::bit_cast<T>(static_cast<Bits>(bits));
         if (std::isfinite(value)) values.push_back(value);
@@ -56,7 +56,7 @@ std::vector<double> Finite(DType dtype) {
 
 // One unit in the last place of a value rounded to the dtype.
 double UnitOf(DType dtype, double value) {
-  const int smallest = dtype == DType::kF16 ? -14 : -120;
+  const int smallest = dtype == DType::kF16 ? -14 : -96;
   const int exponent = value == 0 ? smallest : std::max(std::ilogb(value), smallest);
   return std::ldexp(EpsilonOf(dtype), exponent);
 }
@@ -267,6 +267,33 @@ TEST(ActivationTest, BeyondNumbers) {
       }
     }
   });
+}
+
+// Whatever its mantissa.
+TEST(ActivationTest, EveryNanStays) {
+  Device device;
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
+    Tensor x = Tensor::Zeros(device, dtype, {1 << 16});
+    auto* codes = static_cast<uint16_t*>(x.raw());
+    const int infinity = dtype == DType::kF16 ? 0x7c00 : 0x7f80;
+    for (int i = 0; i < 1 << 16; ++i) {
+      codes[i] = static_cast<uint16_t>((i & 0x7fff) > infinity ? i : infinity + 1);
+    }
+    const Tensor ones = FromDoubles(device, dtype, x.shape(), std::vector<double>(1 << 16, 1));
+    ForEachTarget([&](int64_t target) {
+      for (const Activation& activation : Activations()) {
+        const Tensor learned = LearnedOf(device, activation);
+        const std::vector<double> y = ToDoubles(ActivationForward(activation, x, learned));
+        // At x = 1 no slope is 0.
+        const std::vector<double> dx = ToDoubles(RunBoth(activation, ones, x, learned).dx);
+        const auto nans = [](const std::vector<double>& v) {
+          return std::count_if(v.begin(), v.end(), [](double e) { return std::isnan(e); });
+        };
+        EXPECT_EQ(nans(y), 1 << 16) << activation.name << " " << hwy::TargetName(target);
+        EXPECT_EQ(nans(dx), 1 << 16) << activation.name << " " << hwy::TargetName(target);
+      }
+    });
+  }
 }
 
 TEST(ActivationTest, WhereTheSlopeIsZeroSoIsTheGradient) {

@@ -25,7 +25,7 @@ WordPieceTokenizer Tokenizer() {
       Vocabulary::Load(FromEnvironment("HALFTONE_VOCABULARY", "datasets/text/testdata/vocab.txt")).value());
 }
 
-void BM_Tokenize(benchmark::State& state) {
+void TokenizeSst2(benchmark::State& state) {
   const WordPieceTokenizer tokenizer = Tokenizer();
   const std::string file = ReadFile(Root() + "/train.tsv").value();
   const auto examples = ParseSst2(file, "train.tsv").value();
@@ -42,15 +42,15 @@ void BM_Tokenize(benchmark::State& state) {
   state.counters["tokens_per_sentence"] =
       static_cast<double>(tokens) / static_cast<double>(state.iterations() * std::ssize(examples));
 }
-BENCHMARK(BM_Tokenize)->Unit(benchmark::kMillisecond);
+BENCHMARK(TokenizeSst2)->Unit(benchmark::kMillisecond);
 
-void BM_LoadVocabulary(benchmark::State& state) {
+void LoadVocabulary(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(Tokenizer());
 }
-BENCHMARK(BM_LoadVocabulary)->Unit(benchmark::kMillisecond);
+BENCHMARK(LoadVocabulary)->Unit(benchmark::kMillisecond);
 
 // bucket_batches, length_multiple
-void BM_NextBatch(benchmark::State& state) {
+void NextBatch(benchmark::State& state) {
   Device device;
   const TextDataset data = LoadSst2(Root(), Tokenizer(), 128).value();
   const auto loader = TextLoader::Create(device, data, data.train,
@@ -64,7 +64,7 @@ void BM_NextBatch(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(loader->Next());
   state.SetItemsProcessed(state.iterations() * 32);
 }
-BENCHMARK(BM_NextBatch)->Args({1, 1})->Args({10, 1})->Args({50, 1})->Args({50, 8})->Args({1000, 1});
+BENCHMARK(NextBatch)->Args({1, 1})->Args({10, 1})->Args({50, 1})->Args({50, 8})->Args({1000, 1});
 
 }  // namespace
 }  // namespace halftone

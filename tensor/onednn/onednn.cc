@@ -45,6 +45,26 @@ dnnl::primitive_attr UserScratchpad() {
   return attributes;
 }
 
+Primitive MakeScaledMatmul(const dnnl::engine& engine, const Desc& a, const Desc& b, const Desc& c,
+                           float scale) {
+  dnnl::primitive_attr attributes = UserScratchpad();
+  if (scale != 1) {
+    constexpr auto kLinear = dnnl::algorithm::eltwise_linear;
+    dnnl::post_ops ops;
+#if DNNL_VERSION_MAJOR >= 3
+    ops.append_eltwise(kLinear, scale, 0.0f);
+#else
+    ops.append_eltwise(1.0f, kLinear, scale, 0.0f);
+#endif
+    attributes.set_post_ops(ops);
+  }
+#if DNNL_VERSION_MAJOR >= 3
+  return Make<dnnl::matmul>(dnnl::matmul::primitive_desc(engine, a, b, c, attributes));
+#else
+  return Make<dnnl::matmul>(dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, b, c), attributes, engine));
+#endif
+}
+
 Primitive MakeReorder(const dnnl::engine& engine, const Desc& from, const Desc& to) {
   if (from == to) return {};
   return Make<dnnl::reorder>(dnnl::reorder::primitive_desc(engine, from, engine, to, UserScratchpad()));

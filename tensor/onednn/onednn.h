@@ -51,25 +51,27 @@ struct Primitive {
 // Attributes with the scratchpad handed in by Execute.
 dnnl::primitive_attr UserScratchpad();
 
-// What a primitive is made from, by the arguments that versions 2 and 3 of oneDNN share; only their order differs.
+// What a primitive is made from, by the arguments that versions 2 and 3 of oneDNN share; only their order
+// differs.
 template <typename PrimitiveType, typename... Args>
 typename PrimitiveType::primitive_desc Describe(const dnnl::engine& engine, const Args&... args) {
 #if DNNL_VERSION_MAJOR >= 3
   return typename PrimitiveType::primitive_desc(engine, args..., UserScratchpad());
 #else
-  return typename PrimitiveType::primitive_desc(typename PrimitiveType::desc(args...), UserScratchpad(), engine);
+  return
+      typename PrimitiveType::primitive_desc(typename PrimitiveType::desc(args...), UserScratchpad(), engine);
 #endif
 }
 
 // The same for a gradient, which also wants to know its forward primitive.
 template <typename PrimitiveType, typename ForwardDesc, typename... Args>
-typename PrimitiveType::primitive_desc DescribeBackward(const dnnl::engine& engine, const ForwardDesc& forward,
-                                                        const Args&... args) {
+typename PrimitiveType::primitive_desc DescribeBackward(const dnnl::engine& engine,
+                                                        const ForwardDesc& forward, const Args&... args) {
 #if DNNL_VERSION_MAJOR >= 3
   return typename PrimitiveType::primitive_desc(engine, args..., forward, UserScratchpad());
 #else
-  return typename PrimitiveType::primitive_desc(typename PrimitiveType::desc(args...), UserScratchpad(), engine,
-                                                forward);
+  return typename PrimitiveType::primitive_desc(typename PrimitiveType::desc(args...), UserScratchpad(),
+                                                engine, forward);
 #endif
 }
 
@@ -77,6 +79,10 @@ template <typename PrimitiveType, typename PrimitiveDesc>
 Primitive Make(const PrimitiveDesc& desc) {
   return {PrimitiveType(desc), desc.scratchpad_desc()};
 }
+
+// c = scale * a b; strides say how each lies.
+Primitive MakeScaledMatmul(const dnnl::engine& engine, const Desc& a, const Desc& b, const Desc& c,
+                           float scale);
 
 // A reorder between two layouts; without a primitive where they are the same.
 Primitive MakeReorder(const dnnl::engine& engine, const Desc& from, const Desc& to);

@@ -10,7 +10,7 @@
 #define HWY_TARGET_INCLUDE "tensor/ops/activation/activation_kernels.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
-#include "tensor/ops/activation/activation_math-inl.h"
+#include "tensor/ops/simd/vector_math-inl.h"
 #include "tensor/ops/simd/simd_float-inl.h"
 
 HWY_BEFORE_NAMESPACE();

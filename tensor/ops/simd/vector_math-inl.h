@@ -1,4 +1,4 @@
-// Vectors of exp, expm1, log1p and the normal distribution in float32, where activations need them. A NaN
+// Vectors of exp, expm1, log1p and the normal distribution in float32, where activations and softmax need them. A NaN
 // stays NaN. The largest errors, in units in the last place, are those of instruction sets with fused
 // multiply-add; without, half a unit more.
 //
@@ -9,11 +9,11 @@
 // Included by kernels once per instruction set, inside no namespace.
 #include "hwy/highway.h"
 
-#if defined(HALFTONE_TENSOR_OPS_ACTIVATION_ACTIVATION_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef HALFTONE_TENSOR_OPS_ACTIVATION_ACTIVATION_MATH_INL_H_
-#undef HALFTONE_TENSOR_OPS_ACTIVATION_ACTIVATION_MATH_INL_H_
+#if defined(HALFTONE_TENSOR_OPS_SIMD_VECTOR_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HALFTONE_TENSOR_OPS_SIMD_VECTOR_MATH_INL_H_
+#undef HALFTONE_TENSOR_OPS_SIMD_VECTOR_MATH_INL_H_
 #else
-#define HALFTONE_TENSOR_OPS_ACTIVATION_ACTIVATION_MATH_INL_H_
+#define HALFTONE_TENSOR_OPS_SIMD_VECTOR_MATH_INL_H_
 #endif
 
 HWY_BEFORE_NAMESPACE();

@@ -1,0 +1,107 @@
+#include "tensor/ops/tokens/tokens.h"
+
+#include <cstring>
+
+#include "base/check.h"
+#include "base/parallel.h"
+
+namespace halftone::ops {
+namespace {
+
+constexpr size_t kGrain = 64;  // rows of D numbers worth a thread
+
+// Calls f(T(), S()) for the dtype of x and that of the parameters.
+template <typename F>
+void Visit(DType x, DType parameters, const F& f) {
+  VisitFloat(x, [&](auto type) {
+    HALFTONE_CHECK((x == DType::kF64 ? DType::kF64 : DType::kF32) == parameters);
+    if constexpr (std::is_same_v<decltype(type), double>) {
+      f(type, double());
+    } else {
+      f(type, float());
+    }
+  });
+}
+
+}  // namespace
+
+Tensor PrependTokenForward(const Tensor& x, const Tensor& token, const Tensor& positions) {
+  HALFTONE_CHECK(x.shape().rank() == 3 && token.dtype() == positions.dtype());
+  const int64_t batch = x.shape()[0], n = x.shape()[1], d = x.shape()[2];
+  HALFTONE_CHECK(token.elements() == d && positions.elements() == (n + 1) * d);
+  Tensor y = Tensor::Empty(x.device(), positions.dtype(), {batch, n + 1, d});
+  Visit(x.dtype(), positions.dtype(), [&](auto x_type, auto y_type) {
+    using T = decltype(x_type);
+    using S = decltype(y_type);
+    const auto add = [d](const auto* a, const S* b, S* to) {
+      for (int64_t j = 0; j < d; ++j) to[j] = static_cast<S>(a[j]) + b[j];
+    };
+    ParallelFor(static_cast<size_t>(batch * (n + 1)), kGrain, [&](size_t begin, size_t end) {
+      for (auto r = static_cast<int64_t>(begin); r < static_cast<int64_t>(end); ++r) {
+        const int64_t b = r / (n + 1), i = r % (n + 1);
+        const S* position = positions.data<S>() + i * d;
+        S* to = y.data<S>() + r * d;
+        i == 0 ? add(token.data<S>(), position, to) : add(x.data<T>() + (b * n + i - 1) * d, position, to);
+      }
+    });
+  });
+  return y;
+}
+
+PrependTokenGradients PrependTokenBackward(const Tensor& dy, DType x_dtype) {
+  HALFTONE_CHECK(dy.shape().rank() == 3 && dy.shape()[1] >= 1);
+  const int64_t batch = dy.shape()[0], n = dy.shape()[1] - 1, d = dy.shape()[2];
+  Device& device = dy.device();
+  PrependTokenGradients g = {.dx = Tensor::Empty(device, x_dtype, {batch, n, d}),
+                             .dtoken = Tensor::Empty(device, dy.dtype(), {d}),
+                             .dpositions = Tensor::Empty(device, dy.dtype(), {n + 1, d})};
+  Visit(x_dtype, dy.dtype(), [&](auto x_type, auto y_type) {
+    using T = decltype(x_type);
+    using S = decltype(y_type);
+    const S* from = dy.data<S>();
+    ParallelFor(static_cast<size_t>(batch * n), kGrain, [&](size_t begin, size_t end) {
+      for (auto r = static_cast<int64_t>(begin); r < static_cast<int64_t>(end); ++r) {
+        const S* row = from + (r + r / n + 1) * d;
+        T* to = g.dx.data<T>() + r * d;
+        for (int64_t j = 0; j < d; ++j) to[j] = static_cast<T>(row[j]);
+      }
+    });
+    // Each number is one thread's, so that the order of its sum is that of the batch.
+    ParallelFor(static_cast<size_t>((n + 1) * d), 512, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) {
+        double sum = 0;
+        for (int64_t b = 0; b < batch; ++b)
+          sum += static_cast<double>(from[b * (n + 1) * d + static_cast<int64_t>(i)]);
+        g.dpositions.data<S>()[i] = static_cast<S>(sum);
+      }
+    });
+    std::memcpy(g.dtoken.raw(), g.dpositions.raw(), g.dtoken.bytes());
+  });
+  return g;
+}
+
+Tensor FirstTokenForward(const Tensor& x) {
+  HALFTONE_CHECK(x.shape().rank() == 3 && x.shape()[1] >= 1);
+  const int64_t batch = x.shape()[0], n = x.shape()[1], d = x.shape()[2];
+  Tensor y = Tensor::Empty(x.device(), x.dtype(), {batch, d});
+  const size_t bytes = static_cast<size_t>(d) * SizeOf(x.dtype());
+  for (int64_t b = 0; b < batch; ++b) {
+    std::memcpy(static_cast<char*>(y.raw()) + b * bytes, static_cast<const char*>(x.raw()) + b * n * bytes,
+                bytes);
+  }
+  return y;
+}
+
+Tensor FirstTokenBackward(const Tensor& dy, int64_t length) {
+  HALFTONE_CHECK(dy.shape().rank() == 2 && length >= 1);
+  const int64_t batch = dy.shape()[0], d = dy.shape()[1];
+  Tensor dx = Tensor::Zeros(dy.device(), dy.dtype(), {batch, length, d});
+  const size_t bytes = static_cast<size_t>(d) * SizeOf(dy.dtype());
+  for (int64_t b = 0; b < batch; ++b) {
+    std::memcpy(static_cast<char*>(dx.raw()) + b * length * bytes,
+                static_cast<const char*>(dy.raw()) + b * bytes, bytes);
+  }
+  return dx;
+}
+
+}  // namespace halftone::ops

@@ -1,0 +1,80 @@
+#include "tensor/ops/tokens/tokens.h"
+
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "testing/finite_difference.h"
+#include "testing/tensors.h"
+#include "testing/variations.h"
+
+namespace halftone::ops {
+namespace {
+
+TEST(TokensTest, PrependsTheTokenAndAddsThePositions) {
+  Device device;
+  for (const DType dtype : kFloatDTypes) {
+    const DType wide = dtype == DType::kF64 ? DType::kF64 : DType::kF32;
+    const Tensor x = FromDoubles(device, dtype, {2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
+    const Tensor token = FromDoubles(device, wide, {1, 1, 2}, {100, 200});
+    const Tensor positions = FromDoubles(device, wide, {1, 3, 2}, {0.25, 0, 0.5, 0, 1000.125, 0});
+    const Tensor y = PrependTokenForward(x, token, positions);
+    EXPECT_EQ(y.dtype(), wide);
+    EXPECT_EQ(y.shape(), Shape({2, 3, 2}));
+    EXPECT_EQ(ToDoubles(y), (std::vector<double>{100.25, 200, 1.5, 2, 1003.125, 4,  //
+                                                 100.25, 200, 5.5, 6, 1007.125, 8}));
+  }
+}
+
+TEST(TokensTest, GradientsAreThoseOfFiniteDifferences) {
+  Device device;
+  const Tensor x = RandomTensor(device, DType::kF64, {3, 4, 5}, 1),
+               token = RandomTensor(device, DType::kF64, {5}, 2);
+  const Tensor positions = RandomTensor(device, DType::kF64, {5, 5}, 3);
+  const Tensor weights = RandomTensor(device, DType::kF64, {3, 5, 5}, 4);
+  const auto loss = [&] { return WeightedSum(PrependTokenForward(x, token, positions), weights); };
+  const PrependTokenGradients g = PrependTokenBackward(weights, DType::kF64);
+  EXPECT_LT(Distance(g.dx, NumericalGradient(loss, x)), 1e-8);
+  EXPECT_LT(Distance(g.dtoken, NumericalGradient(loss, token)), 1e-8);
+  EXPECT_LT(Distance(g.dpositions, NumericalGradient(loss, positions)), 1e-8);
+
+  const Tensor first_weights = RandomTensor(device, DType::kF64, {3, 5}, 5);
+  const auto first = [&] { return WeightedSum(FirstTokenForward(x), first_weights); };
+  EXPECT_LT(Distance(FirstTokenBackward(first_weights, 4), NumericalGradient(first, x)), 1e-8);
+}
+
+TEST(TokensTest, TheGradientOfSixteenBitTokensIsRoundedOnce) {
+  Device device;
+  const Tensor dy = RandomTensor(device, DType::kF32, {2, 6, 8}, 1);
+  const PrependTokenGradients g = PrependTokenBackward(dy, DType::kBF16);
+  ASSERT_EQ(g.dx.dtype(), DType::kBF16);
+  EXPECT_EQ(g.dx.data<bfloat16>()[0], static_cast<bfloat16>(dy.data<float>()[8]));
+  EXPECT_EQ(g.dx.data<bfloat16>()[5 * 8], static_cast<bfloat16>(dy.data<float>()[7 * 8]));
+}
+
+TEST(TokensTest, SameBitsForAnyNumberOfThreads) {
+  Device device;
+  const Tensor dy = RandomTensor(device, DType::kF32, {37, 65, 48}, 1),
+               x = RandomTensor(device, DType::kF16, {37, 64, 48}, 2);
+  const Tensor token = RandomTensor(device, DType::kF32, {48}, 3),
+               positions = RandomTensor(device, DType::kF32, {65, 48}, 4);
+  const PrependTokenGradients expected = PrependTokenBackward(dy, DType::kF16);
+  const Tensor y = PrependTokenForward(x, token, positions);
+  ForEachThreadCount([&](int) {
+    const PrependTokenGradients actual = PrependTokenBackward(dy, DType::kF16);
+    EXPECT_TRUE(SameBits(actual.dx, expected.dx));
+    EXPECT_TRUE(SameBits(actual.dtoken, expected.dtoken));
+    EXPECT_TRUE(SameBits(actual.dpositions, expected.dpositions));
+    EXPECT_TRUE(SameBits(PrependTokenForward(x, token, positions), y));
+  });
+}
+
+TEST(TokensTest, FirstTokensOfSixteenBits) {
+  Device device;
+  const Tensor x = FromDoubles(device, DType::kF16, {2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
+  EXPECT_EQ(ToDoubles(FirstTokenForward(x)), (std::vector<double>{1, 2, 5, 6}));
+  EXPECT_EQ(ToDoubles(FirstTokenBackward(FirstTokenForward(x), 2)),
+            (std::vector<double>{1, 2, 0, 0, 5, 6, 0, 0}));
+}
+
+}  // namespace
+}  // namespace halftone::ops

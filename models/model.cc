@@ -7,9 +7,11 @@
 #include "models/bignet.h"
 #include "models/cnn.h"
 #include "models/gcn.h"
+#include "models/mixer.h"
 #include "models/mlp.h"
 #include "models/mobilenetv2.h"
 #include "models/resnet.h"
+#include "models/vit.h"
 
 namespace halftone::models {
 namespace {
@@ -47,6 +49,19 @@ constexpr ModelRow kModels[] = {
      .width = 32,
      .dropout = 0.2,
      .activation = "relu6"},
+    {.name = "vit",
+     .about = "a transformer on an image's 4 x 4 patches; width is its tokens'",
+     .make = Make<ViT>,
+     .width = 192,
+     .depth = 6,
+     .heads = 3,
+     .activation = "gelu"},
+    {.name = "mixer",
+     .about = "MLP-Mixer on an image's 4 x 4 patches; width is its tokens'",
+     .make = Make<Mixer>,
+     .width = 256,
+     .depth = 8,
+     .activation = "gelu"},
     {.name = "gcn",
      .about = "three graph convolutions on an image's 4 x 4 patches; width is their features",
      .make = Make<Gcn>,

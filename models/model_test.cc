@@ -26,6 +26,8 @@ TEST_P(ModelTableTest, HasThePublishedNumberOfParameters) {
       {"resnet18", {11173962, 11220132}},
       {"resnet20", {272474, 278324}},
       {"mobilenetv2", {2236682, 2351972}},
+      {"vit", {2693578, 2710948}},
+      {"mixer", {4360970, 4384100}},
       {"gcn", {40586, 52196}},
       {"bignet", {18903040, 18903040}},
   };
@@ -64,7 +66,7 @@ TEST(MakeModelTest, RefusesWithOneLineThatListsWhatIsValid) {
   const auto message = [](const ModelOptions& options) {
     return std::string(MakeModel(options).status().message());
   };
-  EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn, resnet18, resnet20, mobilenetv2, gcn, bignet");
+  EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn, resnet18, resnet20, mobilenetv2, vit, mixer, gcn, bignet");
   EXPECT_NE(message({.name = "cnn", .activation = "rleu"}).find("unknown activation \"rleu\"; valid: relu"),
             std::string::npos);
   EXPECT_EQ(message({.name = "cnn", .width = -1}), "model width is -1; expected 1 to 65536, or 0 for 64");

@@ -18,6 +18,7 @@ namespace halftone::nn {
 enum class Op : uint8_t {
   kConv2d,
   kLinear,
+  kAttention,
   kBatchNorm,
   kLayerNorm,
   kActivation,
@@ -30,8 +31,9 @@ enum class Op : uint8_t {
 };
 inline constexpr size_t kNumOps = static_cast<size_t>(Op::kMse) + 1;
 inline constexpr std::array<absl::string_view, kNumOps> kOpNames = {
-    "conv2d",  "linear", "batch_norm",    "layer_norm", "activation", "max_pool2d", "adaptive_avg_pool2d",
-    "dropout", "add",    "cross_entropy", "mse_loss"};
+    "conv2d",     "linear",     "attention",     "batch_norm",
+    "layer_norm", "activation", "max_pool2d",    "adaptive_avg_pool2d",
+    "dropout",    "add",        "cross_entropy", "mse_loss"};
 
 constexpr absl::string_view NameOf(Op op) { return kOpNames[static_cast<size_t>(op)]; }
 

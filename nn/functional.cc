@@ -8,6 +8,8 @@
 #include "tensor/ops/elementwise/elementwise.h"
 #include "tensor/ops/max_pool/max_pool.h"
 #include "tensor/ops/mse/mse.h"
+#include "tensor/ops/tokens/tokens.h"
+#include "tensor/ops/transpose/transpose.h"
 
 namespace halftone::nn {
 namespace {
@@ -71,11 +73,38 @@ Variable AdaptiveAvgPool2d(const Variable& input, int out_h, int out_w) {
       [shape = x.shape()](BackwardContext& c) { c.Give(0, ops::AdaptiveAvgPoolBackward(c.dy(), shape)); });
 }
 
+Variable Reshape(const Variable& x, const Shape& shape) {
+  return x.graph().Record("reshape", x.value().Reshape(shape), {x},
+                          [shape = x.shape()](BackwardContext& c) { c.Give(0, c.dy().Reshape(shape)); });
+}
+
 Variable Flatten(const Variable& x) {
   const int64_t n = x.shape()[0];
-  const Shape flat = {n, n == 0 ? 0 : x.value().elements() / n};
-  return x.graph().Record("flatten", x.value().Reshape(flat), {x},
-                          [shape = x.shape()](BackwardContext& c) { c.Give(0, c.dy().Reshape(shape)); });
+  return Reshape(x, {n, n == 0 ? 0 : x.value().elements() / n});
+}
+
+Variable Transpose(const Variable& x) {
+  return x.graph().Record("transpose", ops::Transpose(x.value()), {x},
+                          [](BackwardContext& c) { c.Give(0, ops::Transpose(c.dy())); });
+}
+
+Variable PrependToken(const Variable& x, const Variable& token, const Variable& positions) {
+  return x.graph().Record("prepend_token",
+                          ops::PrependTokenForward(x.value(), token.value(), positions.value()),
+                          {x, token, positions},
+                          [dtype = x.dtype(), token_shape = token.shape(),
+                           positions_shape = positions.shape()](BackwardContext& c) {
+                            ops::PrependTokenGradients g = ops::PrependTokenBackward(c.dy(), dtype);
+                            c.Give(0, std::move(g.dx));
+                            c.Give(1, g.dtoken.Reshape(token_shape));
+                            c.Give(2, g.dpositions.Reshape(positions_shape));
+                          });
+}
+
+Variable FirstToken(const Variable& x) {
+  return x.graph().Record(
+      "first_token", ops::FirstTokenForward(x.value()), {x},
+      [length = x.shape()[1]](BackwardContext& c) { c.Give(0, ops::FirstTokenBackward(c.dy(), length)); });
 }
 
 Variable Dropout(const Variable& input, double p, const Rng& stream) {

@@ -21,6 +21,19 @@ Variable MaxPool2d(const Variable& x, int kernel, int stride, int padding = 0);
 // [N, H, W, C] -> [N, out_h, out_w, C], as PyTorch's AdaptiveAvgPool2d.
 Variable AdaptiveAvgPool2d(const Variable& x, int out_h, int out_w);
 
+// The same elements under another shape of as many.
+Variable Reshape(const Variable& x, const Shape& shape);
+
+// [..., M, N] -> [..., N, M].
+Variable Transpose(const Variable& x);
+
+// [B, N, D] -> [B, N + 1, D]: a learned token in front of each sequence, and learned positions added to all.
+// token [1, 1, D], positions [1, N + 1, D]; the sum is float32 (float64), as they are.
+Variable PrependToken(const Variable& x, const Variable& token, const Variable& positions);
+
+// [B, N, D] -> [B, D]: the first of each sequence.
+Variable FirstToken(const Variable& x);
+
 // [N, ...] -> [N, rest]: a view. What one pooled pixel a channel gives, the same as PyTorch's; larger maps
 // come out in [H, W, C] order.
 Variable Flatten(const Variable& x);

@@ -50,8 +50,9 @@ bool FusesSum(const Variable& x, const Variable& residual) {
 
 Conv2d::Conv2d(const Conv2dOptions& o)
     : options_(o),
-      weight_({o.out, o.in / o.groups, o.kernel, o.kernel},
-              Init::Normal(std::sqrt(2.0 / static_cast<double>(o.out * o.kernel * o.kernel)))) {
+      weight_(
+          {o.out, o.in / o.groups, o.kernel, o.kernel},
+          o.init.value_or(Init::Normal(std::sqrt(2.0 / static_cast<double>(o.out * o.kernel * o.kernel))))) {
   if (o.bias) {
     bias_.emplace(Shape({o.out}), Init::Uniform(DefaultBound(o.in / o.groups * o.kernel * o.kernel)));
   }
@@ -82,8 +83,10 @@ Variable Conv2d::Forward(const Variable& input) {
                             : graph.Record(Op::kConv2d, std::move(y), {x, w.weight}, backward);
 }
 
-Linear::Linear(const LinearOptions& o) : weight_({o.out, o.in}, Init::Uniform(DefaultBound(o.in))) {
-  if (o.bias) bias_.emplace(Shape({o.out}), Init::Uniform(DefaultBound(o.in)));
+Linear::Linear(const LinearOptions& o)
+    : weight_({o.out, o.in}, o.init.value_or(Init::Uniform(DefaultBound(o.in)))) {
+  if (!o.bias) return;
+  bias_.emplace(Shape({o.out}), o.init.has_value() ? Init::Constant(0) : Init::Uniform(DefaultBound(o.in)));
 }
 
 void Linear::Visit(Visitor& v) {

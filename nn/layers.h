@@ -20,10 +20,11 @@ struct Conv2dOptions {
   int padding = 0;  // zeros on each side
   int groups = 1;   // `in` for depthwise
   bool bias = true;
+  // What the weights start from. None: N(0, 2 / (out * kernel^2)), He et al. 2015 with fan-out.
+  std::optional<Init> init = std::nullopt;
 };
 
-// weight [out, in/groups, kernel, kernel], started as He et al. 2015 with fan-out: N(0, 2 / (out *
-// kernel^2)); bias [out].
+// weight [out, in/groups, kernel, kernel]; bias [out], started as U(-1/sqrt(fan-in), 1/sqrt(fan-in)).
 class Conv2d : public Module {
  public:
   explicit Conv2d(const Conv2dOptions& options);
@@ -40,9 +41,12 @@ struct LinearOptions {
   int64_t in = 0;
   int64_t out = 0;
   bool bias = true;
+  // What the weights start from, and the bias then from 0. None: both from U(-1/sqrt(in), 1/sqrt(in)),
+  // PyTorch's default.
+  std::optional<Init> init = std::nullopt;
 };
 
-// y = x W^T + b, x [..., in]. weight [out, in] and bias [out], both started as U(-1/sqrt(in), 1/sqrt(in)).
+// y = x W^T + b, x [..., in]. weight [out, in] and bias [out].
 class Linear : public Module {
  public:
   explicit Linear(const LinearOptions& options);

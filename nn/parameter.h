@@ -17,9 +17,9 @@ struct Init {
   enum Kind { kConstant, kNormal, kUniform } kind = kConstant;
   double value = 0;  // the constant; the standard deviation; the bound b of U(-b, b)
 
-  static Init Constant(double value) { return {kConstant, value}; }
-  static Init Normal(double std) { return {kNormal, std}; }
-  static Init Uniform(double bound) { return {kUniform, bound}; }
+  static constexpr Init Constant(double value) { return {kConstant, value}; }
+  static constexpr Init Normal(double std) { return {kNormal, std}; }
+  static constexpr Init Uniform(double bound) { return {kUniform, bound}; }
 };
 
 // A learned tensor: a master copy, its gradient, and a working copy in another precision that is cast from

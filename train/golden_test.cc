@@ -43,6 +43,8 @@ const GoldenModel kGolden[] = {
     {"resnet20", {.name = "resnet20", .width = 8}},
     {"resnet20_swish", {.name = "resnet20", .activation = "swish", .width = 8}},
     {"mobilenetv2", {.name = "mobilenetv2", .width = 8, .dropout = 0}},
+    {"vit", {.name = "vit", .width = 48, .depth = 2}},
+    {"mixer", {.name = "mixer", .width = 64, .depth = 2}},
     {"gcn", {.name = "gcn", .width = 32}},
     {"bignet", {.name = "bignet", .width = 64, .image = {.channels = 64, .height = 1, .width = 1}}},
 };

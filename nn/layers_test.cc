@@ -259,6 +259,54 @@ TEST(BatchNorm2dTest, ABatchThatIsNotFiniteLeavesTheRunningStatisticsAlone) {
   }
 }
 
+// The sum and the activation in one pass, against the three ops one after another.
+TEST(BatchNorm2dTest, AddsAResidualAndActivatesAsTheOpsByThemselvesDo) {
+  Device device;
+  const Tensor x = RandomTensor(device, DType::kF32, {4, 3, 3, 5}, 1);
+  const Tensor residual = RandomTensor(device, DType::kF32, x.shape(), 2);
+  const Tensor target = RandomTensor(device, DType::kF32, x.shape(), 3);
+  for (const ops::Activation& activation : ops::Activations()) {
+    for (const bool activates : {false, true}) {
+      for (const bool training : {false, true}) {
+        // The output and, in training, every gradient.
+        const auto run = [&](bool fused) {
+          BatchNorm2d bn({.channels = 5});
+          ActivationLayer act(activation);
+          Initialize(bn, device, Rng(1));
+          Initialize(act, device, Rng(1));
+          Graph graph({.device = &device, .training = training});
+          const Variable in = graph.Input(x, true), r = graph.Input(residual, true);
+          Variable y = fused ? activates ? bn.Forward(in, r, act) : bn.Forward(in, r) : bn(in) + r;
+          if (!fused && activates) y = act(y);
+          std::vector<Tensor> outcome = {y.value()};
+          if (!training) return outcome;
+          graph.Backward(MeanSquaredError(y, target));
+          outcome.insert(outcome.end(), {graph.Gradient(in), graph.Gradient(r)});
+          for (Parameter* p : Parameters(bn)) outcome.push_back(p->gradient());
+          return outcome;
+        };
+        const std::vector<Tensor> actual = run(true), expected = run(false);
+        for (size_t i = 0; i < expected.size(); ++i) {
+          EXPECT_LT(Distance(ToDoubles(actual[i]), ToDoubles(expected[i])), 1e-6)
+              << activation.name << " " << activates << training << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(BatchNorm2dTest, AddsAWiderResidualInItsOwnDType) {
+  Device device;
+  BatchNorm2d bn({.channels = 5});
+  ActivationLayer relu(*ops::FindActivation("relu"));
+  Initialize(bn, device, Rng(1));
+  Graph graph({.device = &device, .training = true});
+  const Variable x = graph.Input(RandomTensor(device, DType::kBF16, {4, 5}, 1));
+  const Variable wide = graph.Input(RandomTensor(device, DType::kF32, {4, 5}, 2));
+  EXPECT_EQ(bn.Forward(x, wide, relu).dtype(), DType::kF32);
+  EXPECT_EQ(bn.Forward(x, x, relu).dtype(), DType::kBF16);
+}
+
 TEST(DropoutLayerTest, MasksDifferByStepAndLayerAndVanishInEvaluation) {
   Device device;
   DropoutLayer dropout(0.5);

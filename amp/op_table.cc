@@ -19,6 +19,7 @@ constexpr OpRow kOps[] = {
     {Op::kAdd, CastClass::kPromote, "a residual keeps its widest branch"},
     {Op::kCrossEntropy, CastClass::kFloat32, "exponentials and logarithms need the range"},
     {Op::kMse, CastClass::kFloat32, "squares overflow float16 from 256 on"},
+    {Op::kBce, CastClass::kFloat32, "exponentials and logarithms need the range"},
 };
 static_assert(sizeof(kOps) / sizeof(kOps[0]) == nn::kNumOps);
 

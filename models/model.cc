@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "models/bert.h"
 #include "models/bignet.h"
 #include "models/cnn.h"
 #include "models/gcn.h"
@@ -19,6 +20,9 @@ namespace {
 constexpr int64_t kMaxWidth = 1 << 16;
 constexpr int64_t kMaxDepth = 1 << 10;
 constexpr int64_t kMaxClasses = 1 << 20;
+constexpr int64_t kMaxMlpWidth = 1 << 18;
+constexpr int64_t kMaxVocabulary = 1 << 24;
+constexpr int64_t kMaxPosition = 1 << 20;
 
 template <typename M>
 std::unique_ptr<nn::Module> Make(const ModelConfig& config) {
@@ -72,6 +76,17 @@ constexpr ModelRow kModels[] = {
      .width = 1024,
      .image = {.channels = 1, .height = 32, .width = 32},
      .keeps_width = true},
+    {.name = "bert",
+     .about = "a transformer on texts, BERT's base size; width is its tokens'",
+     .make = Make<BertClassifier>,
+     .width = 768,
+     .depth = 12,
+     .heads = 12,
+     .dropout = 0.1,
+     .activation = "gelu",
+     .mlp_ratio = 4,
+     .vocabulary = 30522,
+     .max_position = 512},
 };
 
 template <typename Rows>
@@ -98,8 +113,32 @@ absl::StatusOr<int64_t> Choose(const ModelRow& row, absl::string_view what, int6
 
 std::string Words(const ImageShape& s) { return absl::StrCat(s.channels, " x ", s.height, " x ", s.width); }
 
-// Whether the images and classes are such as the model takes.
-absl::Status CheckData(const ModelRow& row, int64_t width, const ModelOptions& options) {
+absl::Status CheckTexts(const ModelRow& row, const ModelConfig& config, const ModelOptions& options) {
+  if (!options.text.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model ", row.name, " takes texts, and these are images; choose another model or data set"));
+  }
+  if (options.text->vocabulary > config.vocabulary) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model ", row.name, " knows ", config.vocabulary, " words, and the data's vocabulary has ",
+        options.text->vocabulary, "; set model.vocabulary to that, or use the model's vocabulary"));
+  }
+  if (options.text->max_length > config.max_position) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model ", row.name, " takes texts of up to ", config.max_position, " tokens, and these have up to ",
+        options.text->max_length, "; lower data.max_length, or raise model.max_position"));
+  }
+  return absl::OkStatus();
+}
+
+// Whether the data and its classes are such as the model takes.
+absl::Status CheckData(const ModelRow& row, const ModelConfig& config, const ModelOptions& options) {
+  if (row.vocabulary > 0) return CheckTexts(row, config, options);
+  if (options.text.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model ", row.name, " takes images, and these are texts; choose another model or data set"));
+  }
+  const int64_t width = config.width;
   if (!row.keeps_width) {
     if (options.image == row.image) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat("model ", row.name, " takes images of ", Words(row.image),
@@ -142,6 +181,12 @@ absl::StatusOr<std::unique_ptr<nn::Module>> MakeModel(const ModelOptions& option
                                                    config.heads,
                                                    " heads; the number of heads must divide the width"));
   }
+  ASSIGN_OR_RETURN(config.mlp_width,
+                   Choose(*row, "mlp_width", options.mlp_width, row->mlp_ratio * config.width, kMaxMlpWidth));
+  ASSIGN_OR_RETURN(config.vocabulary,
+                   Choose(*row, "vocabulary", options.vocabulary, row->vocabulary, kMaxVocabulary));
+  ASSIGN_OR_RETURN(config.max_position,
+                   Choose(*row, "max_position", options.max_position, row->max_position, kMaxPosition));
   config.dropout = options.dropout.value_or(row->dropout.value_or(0));
   if (options.dropout.has_value() && !row->dropout.has_value()) return HasNo(*row, "dropout");
   if (!(config.dropout >= 0 && config.dropout < 1)) {
@@ -152,7 +197,7 @@ absl::StatusOr<std::unique_ptr<nn::Module>> MakeModel(const ModelOptions& option
     return absl::InvalidArgumentError(
         absl::StrCat("model num_classes is ", options.num_classes, "; expected 1 to ", kMaxClasses));
   }
-  RETURN_IF_ERROR(CheckData(*row, config.width, options));
+  RETURN_IF_ERROR(CheckData(*row, config, options));
   return row->make(config);
 }
 

@@ -24,6 +24,12 @@ struct ImageShape {
   friend bool operator==(const ImageShape&, const ImageShape&) = default;
 };
 
+// What texts a data set gives and a model takes.
+struct TextShape {
+  int64_t vocabulary = 0;  // tokens are numbered in [0, vocabulary)
+  int64_t max_length = 0;  // tokens of the longest text
+};
+
 struct ModelOptions {
   std::string name;               // a row of Models()
   std::string activation;         // a row of ops::Activations(); empty: the model's own
@@ -31,8 +37,13 @@ struct ModelOptions {
   int64_t depth = 0;              // blocks; 0: the published number
   int64_t heads = 0;              // of attention; 0: the published number
   std::optional<double> dropout;  // in [0, 1); none: the published one
+  int64_t mlp_width = 0;     // hidden features of a transformer's MLPs; 0: the published multiple of width
+  int64_t vocabulary = 0;    // words that a text model has rows for; 0: the published number
+  int64_t max_position = 0;  // tokens of the longest text that it takes; 0: the published number
   int64_t num_classes = 10;
-  ImageShape image;  // refused where the model takes another
+  // What the data is; refused where the model takes another. Text, or else images.
+  ImageShape image;
+  std::optional<TextShape> text = std::nullopt;
 };
 
 // What a model's maker gets: options that have been checked, with no zero that stands for a default.
@@ -42,6 +53,9 @@ struct ModelConfig {
   int64_t depth = 0;
   int64_t heads = 0;
   double dropout = 0;
+  int64_t mlp_width = 0;
+  int64_t vocabulary = 0;
+  int64_t max_position = 0;
   int64_t num_classes = 0;
 };
 
@@ -57,6 +71,9 @@ struct ModelRow {
   std::optional<double> dropout = std::nullopt;
   absl::string_view activation = "relu";
   ImageShape image = {};
+  int64_t mlp_ratio = 0;     // of the width of MLPs to the model's
+  int64_t vocabulary = 0;    // of a model that takes texts, and no images
+  int64_t max_position = 0;  // likewise
   // Has no classifier: gives as many logits as its width, of which the classes are the first, and takes any
   // image of as many numbers. `image` is one for the published width.
   bool keeps_width = false;
@@ -64,7 +81,8 @@ struct ModelRow {
 
 absl::Span<const ModelRow> Models();
 
-// A model without weights yet (nn::Initialize gives them); takes images [N, H, W, C], gives logits [N,
+// A model without weights yet (nn::Initialize gives them); takes images [N, H, W, C], or where the row
+// has a vocabulary texts, int64 [N, 3, S], the planes of PadRows (datasets/text); gives logits [N,
 // num_classes], or [N, width] where the row keeps_width. Unknown names are errors that list the valid ones;
 // so are numbers beyond reason, and numbers that the model has not.
 absl::StatusOr<std::unique_ptr<nn::Module>> MakeModel(const ModelOptions& options);

@@ -28,12 +28,13 @@ enum class Op : uint8_t {
   kAdd,
   kCrossEntropy,
   kMse,
+  kBce,
 };
-inline constexpr size_t kNumOps = static_cast<size_t>(Op::kMse) + 1;
+inline constexpr size_t kNumOps = static_cast<size_t>(Op::kBce) + 1;
 inline constexpr std::array<absl::string_view, kNumOps> kOpNames = {
-    "conv2d",     "linear",     "attention",     "batch_norm",
-    "layer_norm", "activation", "max_pool2d",    "adaptive_avg_pool2d",
-    "dropout",    "add",        "cross_entropy", "mse_loss"};
+    "conv2d",        "linear",     "attention",           "batch_norm", "layer_norm",
+    "activation",    "max_pool2d", "adaptive_avg_pool2d", "dropout",    "add",
+    "cross_entropy", "mse_loss",   "binary_cross_entropy"};
 
 constexpr absl::string_view NameOf(Op op) { return kOpNames[static_cast<size_t>(op)]; }
 

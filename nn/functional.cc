@@ -1,8 +1,11 @@
 #include "nn/functional.h"
 
+#include <cmath>
 #include <utility>
 
+#include "base/check.h"
 #include "tensor/ops/avg_pool/avg_pool.h"
+#include "tensor/ops/bce/bce.h"
 #include "tensor/ops/cross_entropy/cross_entropy.h"
 #include "tensor/ops/dropout/dropout.h"
 #include "tensor/ops/elementwise/elementwise.h"
@@ -124,6 +127,40 @@ Variable CrossEntropy(const Variable& input, const Tensor& labels, double label_
       [z = logits.value(), labels, log_sum_exp = std::move(result.log_sum_exp), options](BackwardContext& c) {
         c.Give(0, ops::CrossEntropyBackward(z, labels, log_sum_exp, ops::Item(c.dy()), options));
       });
+}
+
+Variable BinaryCrossEntropy(const Variable& input, const Tensor& labels, double label_smoothing) {
+  const Variable logits = CastFor(Op::kBce, input);
+  HALFTONE_CHECK(logits.shape() == Shape({labels.elements(), 1}));
+  Tensor target = Tensor::Empty(logits.graph().device(), DType::kF32, logits.shape());
+  for (int64_t i = 0; i < labels.elements(); ++i) {
+    const int64_t label = labels.data<int64_t>()[i];
+    HALFTONE_CHECK(label == 0 || label == 1);
+    target.data<float>()[i] =
+        static_cast<float>((1 - label_smoothing) * static_cast<double>(label) + label_smoothing / 2);
+  }
+  Tensor loss = ops::BceWithLogitsForward(logits.value(), target);
+  return logits.graph().Record(Op::kBce, std::move(loss), {logits},
+                               [z = logits.value(), target](BackwardContext& c) {
+                                 c.Give(0, ops::BceWithLogitsBackward(z, target, ops::Item(c.dy())));
+                               });
+}
+
+Variable ClassificationLoss(const Variable& logits, const Tensor& labels, double label_smoothing) {
+  return logits.shape()[-1] == 1 ? BinaryCrossEntropy(logits, labels, label_smoothing)
+                                 : CrossEntropy(logits, labels, label_smoothing);
+}
+
+int64_t CountCorrect(const Tensor& logits, const Tensor& labels) {
+  if (logits.shape()[-1] != 1) return ops::CountCorrect(logits, labels);
+  return VisitFloat(logits.dtype(), [&](auto type) {
+    int64_t correct = 0;
+    for (int64_t i = 0; i < labels.elements(); ++i) {
+      const auto z = static_cast<double>(logits.data<decltype(type)>()[i]);
+      correct += !std::isnan(z) && (z > 0) == (labels.data<int64_t>()[i] == 1);
+    }
+    return correct;
+  });
 }
 
 Variable MeanSquaredError(const Variable& input, const Tensor& target) {

@@ -2,6 +2,8 @@
 #ifndef HALFTONE_NN_FUNCTIONAL_H_
 #define HALFTONE_NN_FUNCTIONAL_H_
 
+#include <cstdint>
+
 #include "nn/graph.h"
 #include "tensor/ops/activation/activation.h"
 
@@ -44,6 +46,17 @@ Variable Dropout(const Variable& x, double p, const Rng& stream);
 
 // Mean over the batch of the softmax cross entropy. logits [B, C], labels int64 [B] in [0, C).
 Variable CrossEntropy(const Variable& logits, const Tensor& labels, double label_smoothing = 0);
+
+// Mean over the batch of the sigmoid's cross entropy. logits [B, 1], labels int64 [B], 0 or 1; smoothing as
+// that of two classes.
+Variable BinaryCrossEntropy(const Variable& logits, const Tensor& labels, double label_smoothing = 0);
+
+// What a classifier of these logits is trained with: BinaryCrossEntropy where there is one logit, else
+// CrossEntropy.
+Variable ClassificationLoss(const Variable& logits, const Tensor& labels, double label_smoothing = 0);
+// Rows in which the largest logit is the label's; where there is one logit, whose being above 0 is the label.
+// A row with a NaN is wrong.
+int64_t CountCorrect(const Tensor& logits, const Tensor& labels);
 
 // Mean squared error over all elements; target of prediction's shape, float32 (float64 for float64).
 Variable MeanSquaredError(const Variable& prediction, const Tensor& target);

@@ -40,7 +40,7 @@ Variable Graph::Cast(const Variable& x, DType dtype) {
                 [from](BackwardContext& c) { c.Give(0, ops::Cast(c.dy(), from)); });
 }
 
-Variable Graph::Record(absl::string_view op, Tensor value, std::initializer_list<Variable> inputs,
+Variable Graph::Record(absl::string_view op, Tensor value, absl::Span<const Variable> inputs,
                        BackwardFunction backward) {
   if (options_.trace) Trace(op, module_, false, "output", value);
   Node node;

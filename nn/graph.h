@@ -11,7 +11,6 @@
 #define HALFTONE_NN_GRAPH_H_
 
 #include <functional>
-#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -127,9 +126,9 @@ class Graph {
 
   // The result of an op and how its gradient flows to `inputs`. The function captures what it needs and no
   // more: what it captures stays in memory until Backward has passed. `op`: a constant, for traces.
-  Variable Record(absl::string_view op, Tensor value, std::initializer_list<Variable> inputs,
+  Variable Record(absl::string_view op, Tensor value, absl::Span<const Variable> inputs,
                   BackwardFunction backward);
-  Variable Record(Op op, Tensor value, std::initializer_list<Variable> inputs, BackwardFunction backward) {
+  Variable Record(Op op, Tensor value, absl::Span<const Variable> inputs, BackwardFunction backward) {
     return Record(NameOf(op), std::move(value), inputs, std::move(backward));
   }
 

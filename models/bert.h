@@ -1,0 +1,180 @@
+// BERT with a classifier on its pooled output: tokens int64 [B, 3, S] -> logits [B, classes].
+//
+// Devlin, Chang, Lee, Toutanova: "BERT: Pre-training of Deep Bidirectional Transformers for Language
+// Understanding", NAACL 2019. The input's planes are the words' numbers, the attention mask (0 where a token
+// is padding) and the tokens' types. Names are Hugging Face's, under "bert.", so that its weights load by
+// name.
+#ifndef HALFTONE_MODELS_BERT_H_
+#define HALFTONE_MODELS_BERT_H_
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "models/model.h"
+#include "nn/attention.h"
+#include "nn/embedding.h"
+#include "nn/functional.h"
+#include "nn/layers.h"
+
+namespace halftone::models {
+
+inline constexpr nn::Init kBertInit = nn::Init::Normal(0.02);
+inline constexpr double kBertEps = 1e-12;
+
+// Plane `plane` of tokens [B, 3, S]: [B, S].
+inline Tensor TokenPlane(const Tensor& tokens, int64_t plane) {
+  const int64_t batch = tokens.shape()[0], length = tokens.shape()[2];
+  Tensor out = Tensor::Empty(tokens.device(), DType::kI64, {batch, length});
+  for (int64_t b = 0; b < batch; ++b) {
+    std::copy_n(tokens.data<int64_t>() + (3 * b + plane) * length, length, out.data<int64_t>() + b * length);
+  }
+  return out;
+}
+
+// dropout(norm(word + type + position)): [B, 3, S] -> [B, S, width].
+class BertEmbeddings : public nn::Module {
+ public:
+  explicit BertEmbeddings(const ModelConfig& c)
+      : word_({.rows = c.vocabulary, .features = c.width, .padding_row = 0, .init = kBertInit}),
+        position_({.rows = c.max_position, .features = c.width, .init = kBertInit}),
+        type_({.rows = 2, .features = c.width, .init = kBertInit}),
+        norm_({.features = c.width, .eps = kBertEps}),
+        dropout_(c.dropout) {}
+
+  nn::Variable Forward(const nn::Variable& tokens) override {
+    const Tensor words = TokenPlane(tokens.value(), 0), types = TokenPlane(tokens.value(), 2);
+    Tensor positions = Tensor::Empty(words.device(), DType::kI64, words.shape());
+    const int64_t length = words.shape()[1];
+    for (int64_t i = 0; i < positions.elements(); ++i) positions.data<int64_t>()[i] = i % length;
+    return dropout_(
+        norm_(nn::SumOfEmbeddings(tokens.graph(), {{word_, words}, {type_, types}, {position_, positions}})));
+  }
+
+  void Visit(nn::Visitor& v) override {
+    v("word_embeddings", word_);
+    v("position_embeddings", position_);
+    v("token_type_embeddings", type_);
+    v("LayerNorm", norm_);
+    v("dropout", dropout_);
+  }
+
+ private:
+  nn::Embedding word_, position_, type_;
+  nn::LayerNorm norm_;
+  nn::DropoutLayer dropout_;
+};
+
+// A transformer's encoder layer with its norms behind the sums: [B, S, width] -> [B, S, width].
+class BertLayer : public nn::Module {
+ public:
+  explicit BertLayer(const ModelConfig& c)
+      : heads_(c.heads),
+        attention_dropout_(c.dropout),
+        query_(Linear(c.width, c.width)),
+        key_(Linear(c.width, c.width)),
+        value_(Linear(c.width, c.width)),
+        attention_dense_(Linear(c.width, c.width)),
+        attention_norm_({.features = c.width, .eps = kBertEps}),
+        attention_output_dropout_(c.dropout),
+        intermediate_dense_(Linear(c.width, c.mlp_width)),
+        act_(*c.activation),
+        output_dense_(Linear(c.mlp_width, c.width)),
+        output_norm_({.features = c.width, .eps = kBertEps}),
+        output_dropout_(c.dropout) {}
+
+  // mask: int64 [B, S], 0 where a token is padding; or undefined.
+  nn::Variable Forward(const nn::Variable& x, const Tensor& mask) {
+    const nn::ModuleScope scope(x.graph(), path());
+    const nn::Variable attention = nn::Attention(query_(x), key_(x), value_(x), mask,
+                                                 {.heads = heads_,
+                                                  .dropout = attention_dropout_,
+                                                  .stream = x.graph().rng().Stream(HashStream(path()))});
+    const nn::Variable y = attention_norm_(x + attention_output_dropout_(attention_dense_(attention)));
+    return output_norm_(y + output_dropout_(output_dense_(act_(intermediate_dense_(y)))));
+  }
+  nn::Variable Forward(const nn::Variable& x) override { return Forward(x, Tensor()); }
+
+  void Visit(nn::Visitor& v) override {
+    v("attention.self.query", query_);
+    v("attention.self.key", key_);
+    v("attention.self.value", value_);
+    v("attention.output.dense", attention_dense_);
+    v("attention.output.LayerNorm", attention_norm_);
+    v("attention.output.dropout", attention_output_dropout_);
+    v("intermediate.dense", intermediate_dense_);
+    v("intermediate.act", act_);
+    v("output.dense", output_dense_);
+    v("output.LayerNorm", output_norm_);
+    v("output.dropout", output_dropout_);
+  }
+
+ private:
+  static nn::LinearOptions Linear(int64_t in, int64_t out) {
+    return {.in = in, .out = out, .init = kBertInit};
+  }
+
+  int64_t heads_;
+  double attention_dropout_;  // of the probabilities
+  nn::Linear query_, key_, value_, attention_dense_;
+  nn::LayerNorm attention_norm_;
+  nn::DropoutLayer attention_output_dropout_;
+  nn::Linear intermediate_dense_;
+  nn::ActivationLayer act_;
+  nn::Linear output_dense_;
+  nn::LayerNorm output_norm_;
+  nn::DropoutLayer output_dropout_;
+};
+
+// [B, 3, S] -> [B, width]: tanh(pooler(the first token of the last layer)).
+class Bert : public nn::Module {
+ public:
+  explicit Bert(const ModelConfig& c)
+      : embeddings_(c), pooler_({.in = c.width, .out = c.width, .init = kBertInit}) {
+    for (int64_t i = 0; i < c.depth; ++i) layers_.push_back(std::make_unique<BertLayer>(c));
+  }
+
+  nn::Variable Forward(const nn::Variable& tokens) override {
+    HALFTONE_CHECK(tokens.shape().rank() == 3 && tokens.shape()[1] == 3);
+    const Tensor mask = TokenPlane(tokens.value(), 1);
+    nn::Variable x = embeddings_(tokens);
+    for (const auto& layer : layers_) x = layer->Forward(x, mask);
+    return nn::Activate(*ops::FindActivation("tanh"), pooler_(nn::FirstToken(x)));
+  }
+
+  void Visit(nn::Visitor& v) override {
+    v("embeddings", embeddings_);
+    for (size_t i = 0; i < layers_.size(); ++i) v(absl::StrCat("encoder.layer.", i), *layers_[i]);
+    v("pooler.dense", pooler_);
+  }
+
+ private:
+  BertEmbeddings embeddings_;
+  std::vector<std::unique_ptr<BertLayer>> layers_;
+  nn::Linear pooler_;
+};
+
+class BertClassifier : public nn::Module {
+ public:
+  explicit BertClassifier(const ModelConfig& c)
+      : bert_(c), dropout_(c.dropout), fc_({.in = c.width, .out = c.num_classes, .init = kBertInit}) {}
+
+  nn::Variable Forward(const nn::Variable& tokens) override { return fc_(dropout_(bert_(tokens))); }
+
+  void Visit(nn::Visitor& v) override {
+    v("bert", bert_);
+    v("dropout", dropout_);
+    v("fc", fc_);
+  }
+
+ private:
+  Bert bert_;
+  nn::DropoutLayer dropout_;
+  nn::Linear fc_;
+};
+
+}  // namespace halftone::models
+
+#endif  // HALFTONE_MODELS_BERT_H_

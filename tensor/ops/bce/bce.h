@@ -1,0 +1,34 @@
+// Binary cross entropy, -(t log p + (1 - t) log(1 - p)) for each element, with targets t in [0, 1]. The
+// arithmetic is float, or double where the input is f64; the targets have the input's shape and any float
+// dtype.
+//
+// Sums are over fixed blocks in double: the same bits for any number of threads.
+#ifndef HALFTONE_TENSOR_OPS_BCE_BCE_H_
+#define HALFTONE_TENSOR_OPS_BCE_BCE_H_
+
+#include "tensor/ops/reduction.h"
+#include "tensor/tensor.h"
+
+namespace halftone::ops {
+
+struct BceWithLogitsOptions {
+  Reduction reduction = Reduction::kMean;  // over all elements
+  double pos_weight = 1;                   // of the first term: above 1 where positive examples are rare
+};
+
+// p = sigmoid(logit), without ever computing it: finite for every finite logit. f32 (f64 for f64 logits): [],
+// or the logits' shape for Reduction::kNone.
+Tensor BceWithLogitsForward(const Tensor& logits, const Tensor& target,
+                            const BceWithLogitsOptions& options = {});
+// The gradient of seed * loss for the logits, in their dtype.
+Tensor BceWithLogitsBackward(const Tensor& logits, const Tensor& target, double seed,
+                             const BceWithLogitsOptions& options = {});
+
+// The same of probabilities in [0, 1], with PyTorch's bounds: no logarithm below -100, and no division by a
+// p (1 - p) below 1e-12. Prefer logits.
+Tensor BceForward(const Tensor& probabilities, const Tensor& target, Reduction reduction);
+Tensor BceBackward(const Tensor& probabilities, const Tensor& target, double seed, Reduction reduction);
+
+}  // namespace halftone::ops
+
+#endif  // HALFTONE_TENSOR_OPS_BCE_BCE_H_

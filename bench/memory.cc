@@ -74,7 +74,7 @@ Batch RandomBatch(Device& device, const models::ImageShape& image, int64_t n) {
   Batch batch = {Tensor::Empty(device, DType::kF32, {n, image.height, image.width, image.channels}),
                  Tensor::Empty(device, DType::kI64, {n})};
   const Rng rng(1);
-  for (int64_t i = 0; i < batch.images.elements(); ++i) batch.images.span<float>()[i] = rng.Normal(i);
+  for (int64_t i = 0; i < batch.input.elements(); ++i) batch.input.span<float>()[i] = rng.Normal(i);
   for (int64_t i = 0; i < n; ++i) batch.labels.span<int64_t>()[i] = rng.Stream(1).Below(i, 10);
   return batch;
 }
@@ -100,7 +100,7 @@ Memory Measure(const ModelCase& model, absl::string_view recipe_name, int64_t ba
     memory.state += static_cast<int64_t>(t.value.size() * sizeof(float));
   }
 
-  const auto image_bytes = static_cast<int64_t>(batch.images.bytes());
+  const auto image_bytes = static_cast<int64_t>(batch.input.bytes());
   const int64_t before = allocator.stats().live_bytes - image_bytes;
   memory.weights = before - static_cast<int64_t>(batch.labels.bytes());
   {
@@ -108,7 +108,7 @@ Memory Measure(const ModelCase& model, absl::string_view recipe_name, int64_t ba
     nn::Graph graph({.device = &device, .policy = &policy, .training = true});
     allocator.ResetPeak();
     const nn::Variable loss =
-        nn::CrossEntropy(trainer.model().Forward(graph.Input(std::move(batch.images))), batch.labels);
+        nn::CrossEntropy(trainer.model().Forward(graph.Input(std::move(batch.input))), batch.labels);
     memory.activations = allocator.stats().live_bytes - before;
     memory.forward_peak = allocator.stats().peak_bytes - before;
     graph.Backward(loss);

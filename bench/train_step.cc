@@ -29,7 +29,7 @@ Batch RandomBatch(Device& device, const models::ImageShape& image) {
   Batch batch = {Tensor::Empty(device, DType::kF32, {kBatch, image.height, image.width, image.channels}),
                  Tensor::Empty(device, DType::kI64, {kBatch})};
   const Rng rng(1);
-  for (int64_t i = 0; i < batch.images.elements(); ++i) batch.images.span<float>()[i] = rng.Normal(i);
+  for (int64_t i = 0; i < batch.input.elements(); ++i) batch.input.span<float>()[i] = rng.Normal(i);
   for (int64_t i = 0; i < kBatch; ++i) batch.labels.span<int64_t>()[i] = rng.Stream(1).Below(i, 10);
   return batch;
 }
@@ -65,6 +65,7 @@ int main(int argc, char** argv) {
   argc = kept;
   halftone::SetNumThreads(threads);
   for (const halftone::models::ModelRow& model : halftone::models::Models()) {
+    if (model.vocabulary > 0) continue;  // images alone
     for (const halftone::amp::Recipe& recipe : halftone::amp::Recipes()) {
       benchmark::RegisterBenchmark(absl::StrCat(model.name, "_step/", recipe.name).c_str(), halftone::TrainStep,
                                    model, recipe)

@@ -82,7 +82,7 @@ class Runner {
     Batch batch = {Tensor::Empty(device_, DType::kF32, {n, image.height, image.width, image.channels}),
                    Tensor::Empty(device_, DType::kI64, {n})};
     const Rng rng(1);
-    for (int64_t i = 0; i < batch.images.elements(); ++i) batch.images.span<float>()[i] = rng.Normal(i);
+    for (int64_t i = 0; i < batch.input.elements(); ++i) batch.input.span<float>()[i] = rng.Normal(i);
     for (int64_t i = 0; i < n; ++i) batch.labels.span<int64_t>()[i] = rng.Stream(1).Below(i, 10);
     return batch;
   }

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/philox.h"
+#include "datasets/dataset.h"
 #include "datasets/image_dataset.h"
 #include "gtest/gtest.h"
 
@@ -36,6 +37,15 @@ inline void Write(const std::string& path, const std::string& bytes) {
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   file.close();
   EXPECT_TRUE(file.good()) << path;
+}
+
+// LoadDataset of images.
+inline absl::StatusOr<ImageDataset> LoadImages(const std::string& name, const std::string& root,
+                                               int64_t limit = 0) {
+  const absl::StatusOr<Dataset> data = LoadDataset(name, {.root = root, .limit = limit});
+  if (!data.ok()) return data.status();
+  EXPECT_NE(data->images(), nullptr);
+  return *data->images();
 }
 
 // A copy of FixtureRoot(name) to spoil.

@@ -106,7 +106,7 @@ void DataLoader::Fill(LoaderPosition at, Batch& batch) {
     order_epoch_ = at.epoch;
   }
   const uint32_t* index = order_.data() + at.batch * options_.batch_size;
-  float* image = batch.images.data<float>();
+  float* image = batch.input.data<float>();
   for (int64_t& label : batch.labels.span<int64_t>()) {
     Augmentation augmentation;
     if (options_.augment) augmentation = DrawAugmentation(options_.seed, at.epoch, *index, dataset_.flip);
@@ -120,8 +120,8 @@ void DataLoader::Fill(LoaderPosition at, Batch& batch) {
 
 Batch DataLoader::Allocate(LoaderPosition at) const {
   const int64_t images = std::min(options_.batch_size, split_.size() - at.batch * options_.batch_size);
-  return {.images = Tensor::Empty(device_, DType::kF32,
-                                  {images, dataset_.height, dataset_.width, dataset_.channels}),
+  return {.input = Tensor::Empty(device_, DType::kF32,
+                                 {images, dataset_.height, dataset_.width, dataset_.channels}),
           .labels = Tensor::Empty(device_, DType::kI64, {images})};
 }
 

@@ -19,16 +19,12 @@
 
 #include "absl/status/statusor.h"
 #include "datasets/augment.h"
+#include "datasets/batch.h"
 #include "datasets/image_dataset.h"
 #include "tensor/device.h"
 #include "tensor/tensor.h"
 
 namespace halftone {
-
-struct Batch {
-  Tensor images;  // float32 [B, H, W, C], (pixel / 255 - mean) / stddev
-  Tensor labels;  // int64 [B]
-};
 
 struct DataLoaderOptions {
   int64_t batch_size = 128;
@@ -38,16 +34,8 @@ struct DataLoaderOptions {
   uint64_t seed = 0;       // of shuffling and augmentation
 };
 
-// A place in the endless sequence of batches.
-struct LoaderPosition {
-  int64_t epoch = 0;
-  int64_t batch = 0;  // within the epoch
-
-  friend bool operator==(const LoaderPosition&, const LoaderPosition&) = default;
-};
-
-// For one calling thread. Uses no OpenMP thread: those are the training step's.
-class DataLoader {
+// Uses no OpenMP thread: those are the training step's.
+class DataLoader : public BatchSource {
  public:
   // split: dataset.train or dataset.test. Both references, and the device, must outlive the loader and are
   // not changed meanwhile. start.batch may be batches_per_epoch(): the next epoch's first batch. Errors: a
@@ -56,17 +44,16 @@ class DataLoader {
                                                             const ImageSplit& split,
                                                             const DataLoaderOptions& options,
                                                             LoaderPosition start = {});
-  ~DataLoader();  // at any time
+  ~DataLoader() override;  // at any time
   DataLoader(const DataLoader&) = delete;
   DataLoader& operator=(const DataLoader&) = delete;
 
-  // The batch at position(), and moves on: after an epoch's last batch comes the next epoch's first. Waits
-  // for it if need be. The memory is the device's: in a steady state, nothing comes from the system.
-  Batch Next();
+  // Waits for the batch if need be. The memory is the device's: in a steady state, nothing comes from the
+  // system.
+  Batch Next() override;
 
-  // Of the batch that Next() will return: what a checkpoint keeps.
-  LoaderPosition position() const { return position_; }
-  int64_t batches_per_epoch() const { return batches_per_epoch_; }
+  LoaderPosition position() const override { return position_; }
+  int64_t batches_per_epoch() const override { return batches_per_epoch_; }
 
  private:
   DataLoader(Device& device, const ImageDataset& dataset, const ImageSplit& split,

@@ -22,7 +22,7 @@ struct Copy {
 };
 
 Copy CopyOf(const Batch& batch) {
-  const auto images = batch.images.span<float>();
+  const auto images = batch.input.span<float>();
   const auto labels = batch.labels.span<int64_t>();
   return {{images.begin(), images.end()}, {labels.begin(), labels.end()}};
 }
@@ -57,7 +57,7 @@ TEST(LoaderTest, BatchesEqualTheSlowTwin) {
         int at = 0;
         for (const int size : {8, 8, 5}) {
           const Batch batch = loader->Next();
-          ASSERT_EQ(batch.images.shape(), Shape({size, 5, 6, 2}));
+          ASSERT_EQ(batch.input.shape(), Shape({size, 5, 6, 2}));
           ASSERT_EQ(batch.labels.shape(), Shape({size}));
           for (int i = 0; i < size; ++i, ++at) {
             const int64_t image = shuffle ? order[at] : at;
@@ -65,7 +65,7 @@ TEST(LoaderTest, BatchesEqualTheSlowTwin) {
             std::vector<float> expected(60);
             RenderImage(data, data.train.pixels.data() + image * 60, NormalizationTables(data),
                         augment ? DrawAugmentation(9, epoch, image, true) : Augmentation(), expected.data());
-            const auto got = batch.images.span<float>().subspan(i * 60, 60);
+            const auto got = batch.input.span<float>().subspan(i * 60, 60);
             ASSERT_EQ(std::vector<float>(got.begin(), got.end()), expected);
           }
         }
@@ -175,7 +175,7 @@ TEST(LoaderTest, DigitsAreNotMirrored) {
     std::vector<float> expected(60);
     RenderImage(data, data.train.pixels.data() + i * 60, NormalizationTables(data), augmentation,
                 expected.data());
-    const auto got = batch.images.span<float>().subspan(i * 60, 60);
+    const auto got = batch.input.span<float>().subspan(i * 60, 60);
     ASSERT_EQ(std::vector<float>(got.begin(), got.end()), expected);
   }
 }
@@ -238,7 +238,7 @@ TEST(LoaderTest, BadOptions) {
 
 TEST(LoaderTest, EvaluatesTheTestSplitOfTheSample) {
   Device device;
-  const ImageDataset data = LoadDataset("cifar10", FixtureRoot("cifar10")).value();
+  const ImageDataset data = LoadImages("cifar10", FixtureRoot("cifar10")).value();
   const auto loader = DataLoader::Create(device, data, data.test, {.batch_size = 128}).value();
   for (int pass = 0; pass < 2; ++pass) {
     std::vector<int64_t> labels;
@@ -252,9 +252,9 @@ TEST(LoaderTest, EvaluatesTheTestSplitOfTheSample) {
 
 TEST(LoaderTest, TrainingInputIsNormalized) {
   Device device;
-  const ImageDataset data = LoadDataset("cifar10", FixtureRoot("cifar10")).value();
+  const ImageDataset data = LoadImages("cifar10", FixtureRoot("cifar10")).value();
   const Batch batch = MakeLoader(device, data, {.batch_size = 1000})->Next();
-  const auto pixels = batch.images.span<float>();
+  const auto pixels = batch.input.span<float>();
   for (int c = 0; c < 3; ++c) {
     double sum = 0, squares = 0;
     for (size_t i = c; i < pixels.size(); i += 3) {

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "models/model.h"
 #include "nn/optim/adam.h"
@@ -56,6 +57,15 @@ StepStatisticsOptions WatchOptions(const WatchConfig& c) {
           .max_grad_norm = c.max_grad_norm(),
           .max_loss_z = c.max_loss_z(),
           .max_zero_share = c.max_zero_share()};
+}
+
+// How many logits the model has for this data set. One tells two classes apart.
+absl::StatusOr<int64_t> Logits(int64_t chosen, const Dataset& dataset) {
+  const int64_t classes = dataset.num_classes();
+  if (chosen == 0) return classes == 2 ? 1 : classes;
+  if (chosen >= classes || (chosen == 1 && classes == 2)) return chosen;
+  return absl::InvalidArgumentError(
+      absl::StrCat("model.num_classes is ", chosen, "; ", dataset.name(), " has ", classes, " classes"));
 }
 
 class PathCollector : public nn::Visitor {
@@ -188,26 +198,38 @@ absl::StatusOr<PrecisionPolicies> MakePolicies(const PrecisionConfig& config, co
   return policies;
 }
 
-absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const ImageDataset& dataset,
+absl::StatusOr<Dataset> LoadConfiguredDataset(const DataConfig& config) {
+  return LoadDataset(config.name(),
+                     {.root = ResolveInputPath(config.root()),
+                      .limit = config.limit(),
+                      .vocabulary = config.vocabulary().empty() ? "" : ResolveInputPath(config.vocabulary()),
+                      .max_length = config.max_length(),
+                      .lower_case = config.lower_case()});
+}
+
+absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const Dataset& dataset,
                                                      int64_t total_steps, Device& device) {
   ASSIGN_OR_RETURN(const amp::Recipe recipe, amp::FindRecipe(config.precision().recipe()));
   ASSIGN_OR_RETURN(const amp::Recipe fallback, amp::FindRecipe(config.loss_scale().fallback_recipe()));
   const ModelConfig& m = config.model();
-  if (m.num_classes() != 0 && m.num_classes() < dataset.num_classes) {
-    return absl::InvalidArgumentError(absl::StrCat("model.num_classes is ", m.num_classes(), "; ",
-                                                   dataset.name, " has ", dataset.num_classes, " classes"));
+  models::ModelOptions model_options = {
+      .name = m.name(),
+      .activation = m.activation(),
+      .width = m.width(),
+      .depth = m.depth(),
+      .heads = m.heads(),
+      .dropout = m.has_dropout() ? std::optional(m.dropout()) : std::nullopt,
+      .mlp_width = m.mlp_width(),
+      .vocabulary = m.vocabulary(),
+      .max_position = m.max_position()};
+  ASSIGN_OR_RETURN(model_options.num_classes, Logits(m.num_classes(), dataset));
+  if (const ImageDataset* d = dataset.images()) {
+    model_options.image = {.channels = d->channels, .height = d->height, .width = d->width};
+  } else {
+    model_options.text = {.vocabulary = dataset.texts()->vocabulary,
+                          .max_length = dataset.texts()->max_length};
   }
-  ASSIGN_OR_RETURN(
-      std::unique_ptr<nn::Module> model,
-      models::MakeModel(
-          {.name = m.name(),
-           .activation = m.activation(),
-           .width = m.width(),
-           .depth = m.depth(),
-           .heads = m.heads(),
-           .dropout = m.has_dropout() ? std::optional(m.dropout()) : std::nullopt,
-           .num_classes = m.num_classes() == 0 ? dataset.num_classes : m.num_classes(),
-           .image = {.channels = dataset.channels, .height = dataset.height, .width = dataset.width}}));
+  ASSIGN_OR_RETURN(std::unique_ptr<nn::Module> model, models::MakeModel(model_options));
   ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer()));
   ASSIGN_OR_RETURN(std::unique_ptr<Schedule> schedule,
                    MakeSchedule(config.schedule(), config.optimizer(), total_steps));

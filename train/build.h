@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
 #include "amp/recipe.h"
-#include "datasets/image_dataset.h"
+#include "datasets/dataset.h"
 #include "nn/cast_policy.h"
 #include "nn/optim/optimizer.h"
 #include "nn/optim/schedule.h"
@@ -38,8 +38,11 @@ struct PrecisionPolicies {
 absl::StatusOr<PrecisionPolicies> MakePolicies(const PrecisionConfig& config, const amp::Recipe& recipe,
                                                const absl::optional<amp::Recipe>& instead_of_float16 = absl::nullopt);
 
-// All of it, for this data set. Errors name the field and what is valid.
-absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const ImageDataset& dataset,
+// The data set that the config names, from its files.
+absl::StatusOr<Dataset> LoadConfiguredDataset(const DataConfig& config);
+
+// All of it, for this data set; with new weights, whatever model.weights says. Errors name the field and what is valid.
+absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const Dataset& dataset,
                                                      int64_t total_steps, Device& device);
 
 }  // namespace halftone

@@ -183,6 +183,8 @@ absl::Status ResolveTrainConfig(TrainConfig& config) {
         absl::StrCat("data.root is empty; expected the folder of the ", data.name(),
                      " files, for example --set='data { root: \"/data/", data.name(), "\" }'"));
   }
+  RETURN_IF_ERROR(InRange<int64_t>("data.max_length", data.max_length(), 3, 1 << 20));
+  RETURN_IF_ERROR(InRange<int64_t>("data.bucket_batches", data.bucket_batches(), 1, 1 << 20));
   RETURN_IF_ERROR(InRange<int64_t>("data.micro_batches", data.micro_batches(), 1, data.batch_size()));
   if (data.batch_size() % data.micro_batches() != 0) {
     return absl::InvalidArgumentError(absl::StrCat("data.micro_batches is ", data.micro_batches(),

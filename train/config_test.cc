@@ -43,7 +43,7 @@ TEST(ConfigTest, ErrorsNameFileLineAndColumn) {
   EXPECT_NE(syntax.message().find("config.textproto:2:13: "), std::string::npos) << syntax;
   const absl::Status field = Load("model {\n  nmae: \"cnn\"\n}").status();
   EXPECT_NE(field.message().find("config.textproto:2:7: "), std::string::npos) << field;
-  EXPECT_NE(field.message().find("has no field named \"nmae\". Valid: name, activation, width, num_classes, depth, heads, dropout."),
+  EXPECT_NE(field.message().find("has no field named \"nmae\". Valid: name, activation, width, num_classes, depth, heads, dropout, mlp_width, vocabulary, max_position, weights."),
             std::string::npos)
       << field;
   const absl::Status set = Load(kGood, {"model { width: wide }"}).status();

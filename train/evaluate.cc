@@ -17,11 +17,9 @@
 #include "base/parallel.h"
 #include "base/status_macros.h"
 #include "datasets/dataset.h"
-#include "datasets/loader.h"
 #include "io/safetensors.h"
 #include "nn/functional.h"
 #include "tensor/ops/cast/cast.h"
-#include "tensor/ops/cross_entropy/cross_entropy.h"
 #include "train/build.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
@@ -51,9 +49,10 @@ absl::StatusOr<std::string> FindCheckpoint(const std::string& folder) {
       folder, " has no checkpoint; expected the folder of a run (its run.out) or the checkpoint within it"));
 }
 
-// The first of the largest logits; -1 where one is NaN.
+// The first of the largest logits, or where there is one, whether it is above 0; -1 where one is NaN.
 int64_t Prediction(const float* logits, int64_t classes) {
   if (std::any_of(logits, logits + classes, [](float x) { return std::isnan(x); })) return -1;
+  if (classes == 1) return *logits > 0;
   return std::max_element(logits, logits + classes) - logits;
 }
 
@@ -70,7 +69,7 @@ class Candidate {
   static absl::StatusOr<std::unique_ptr<Candidate>> Create(const std::string& checkpoint, TrainConfig config,
                                                            const std::string& trained_in,
                                                            const amp::Recipe& recipe,
-                                                           const ImageDataset& dataset) {
+                                                           const Dataset& dataset) {
     std::unique_ptr<Candidate> made(new Candidate(recipe));
     // Only the model is wanted of the trainer, in the dtype that its weights are stored in.
     config.mutable_precision()->set_recipe(trained_in);
@@ -98,22 +97,22 @@ class Candidate {
   // counts: whether its time does.
   BatchResult Run(const Batch& from, bool counts) {
     // The loader's batch lies on another device.
-    Tensor images = Tensor::Empty(device_, from.images.dtype(), from.images.shape());
-    images.CopyFrom(from.images);
+    Tensor input = Tensor::Empty(device_, from.input.dtype(), from.input.shape());
+    input.CopyFrom(from.input);
     const int64_t before = device_.allocator().stats().live_bytes;
     device_.allocator().ResetPeak();
     const Clock::time_point start = Clock::now();
     nn::Graph graph(
         {.device = &device_, .policy = &policies_.whole, .overrides = policies_.parts, .gradients = false});
-    const nn::Variable logits = trainer_->model().Forward(graph.Input(images));
+    const nn::Variable logits = trainer_->model().Forward(graph.Input(input));
     if (counts) seconds_.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     const int64_t peak = device_.allocator().stats().peak_bytes;
     result_.activation_bytes = std::max(result_.activation_bytes, peak - before);
     result_.peak_bytes = std::max(result_.peak_bytes, peak);
     const Tensor floats = ops::Cast(logits.value(), DType::kF32);
     return {.logits = {floats.span<float>().begin(), floats.span<float>().end()},
-            .loss = nn::CrossEntropy(logits, from.labels).Item(),
-            .correct = ops::CountCorrect(logits.value(), from.labels)};
+            .loss = nn::ClassificationLoss(logits, from.labels).Item(),
+            .correct = nn::CountCorrect(logits.value(), from.labels)};
   }
 
   void Add(const BatchResult& result, const BatchResult& reference, int64_t images) {
@@ -193,26 +192,21 @@ absl::StatusOr<TrainConfig> MergedConfig(const TrainConfig& run, const std::vect
   return config;
 }
 
-absl::StatusOr<ImageDataset> LoadTestImages(const DataConfig& data, int64_t limit) {
+absl::StatusOr<Dataset> LoadTestData(const DataConfig& data, int64_t limit) {
   // data.limit is of training images: mean and deviation are theirs.
-  ASSIGN_OR_RETURN(ImageDataset dataset,
-                   LoadDataset(data.name(), ResolveInputPath(data.root()), data.limit()));
-  if (limit > 0 && limit < dataset.test.size()) {
-    dataset.test.labels.resize(limit);
-    dataset.test.pixels.resize(limit * dataset.image_bytes());
-  }
+  ASSIGN_OR_RETURN(Dataset dataset, LoadConfiguredDataset(data));
+  if (limit > 0) dataset.LimitTest(limit);
   return dataset;
 }
 
-absl::Status EvaluateAll(const ImageDataset& dataset, int64_t batch_size,
+absl::Status EvaluateAll(const Dataset& dataset, int64_t batch_size,
                          const std::vector<std::unique_ptr<Candidate>>& candidates, std::FILE* log) {
   Device loaders(/*notes=*/nullptr);
-  ASSIGN_OR_RETURN(const std::unique_ptr<DataLoader> loader,
-                   DataLoader::Create(loaders, dataset, dataset.test, {.batch_size = batch_size}));
+  ASSIGN_OR_RETURN(const std::unique_ptr<BatchSource> batches, dataset.TestBatches(loaders, batch_size));
   Progress progress(log);
   int64_t done = 0;
-  for (int64_t b = 0; b < loader->batches_per_epoch(); ++b) {
-    const Batch batch = loader->Next();
+  for (int64_t b = 0; b < batches->batches_per_epoch(); ++b) {
+    const Batch batch = batches->Next();
     if (b == 0) {
       for (const auto& candidate : candidates) candidate->WarmUp(batch);
     }
@@ -225,7 +219,7 @@ absl::Status EvaluateAll(const ImageDataset& dataset, int64_t batch_size,
     }
     done += images;
     progress.Update([&] {
-      return absl::StrFormat("%d of %d images  acc %.2f%%", done, dataset.test.size(),
+      return absl::StrFormat("%d of %d %s  acc %.2f%%", done, dataset.test_size(), dataset.unit(),
                              100 * candidates.front()->accuracy());
     });
   }
@@ -244,7 +238,7 @@ absl::StatusOr<EvaluationReport> EvaluateCheckpoint(const std::string& folder,
       const std::vector<amp::Recipe> recipes,
       FindRecipes(options.recipes.empty() ? std::vector{config.precision().recipe()} : options.recipes));
   SetNumThreads(config.run().threads());
-  ASSIGN_OR_RETURN(const ImageDataset dataset, LoadTestImages(config.data(), options.limit));
+  ASSIGN_OR_RETURN(const Dataset dataset, LoadTestData(config.data(), options.limit));
   const std::string& trained_in = state.config().precision().recipe();
   std::vector<std::unique_ptr<Candidate>> candidates;
   for (const amp::Recipe& recipe : recipes) {
@@ -255,12 +249,13 @@ absl::StatusOr<EvaluationReport> EvaluateCheckpoint(const std::string& folder,
   EvaluationReport report = {
       .folder = folder,
       .model = config.model().name(),
-      .dataset = dataset.name,
+      .dataset = dataset.name(),
+      .unit = std::string(dataset.unit()),
       .trained_in = trained_in,
       .step = state.step(),
-      .images = dataset.test.size(),
+      .images = dataset.test_size(),
       .batch_size = std::min(options.batch_size > 0 ? options.batch_size : config.data().batch_size(),
-                             dataset.test.size()),
+                             dataset.test_size()),
       .threads = NumThreads(),
       .recipes = {}};
   RETURN_IF_ERROR(EvaluateAll(dataset, report.batch_size, candidates, options.log));
@@ -270,8 +265,8 @@ absl::StatusOr<EvaluationReport> EvaluateCheckpoint(const std::string& folder,
 
 std::string PrintEvaluation(const EvaluationReport& report) {
   std::string text =
-      absl::StrFormat("%s: %s after step %d in %s; %d test images of %s, batches of %d, %d threads\n",
-                      report.folder, report.model, report.step, report.trained_in, report.images,
+      absl::StrFormat("%s: %s after step %d in %s; %d test %s of %s, batches of %d, %d threads\n",
+                      report.folder, report.model, report.step, report.trained_in, report.images, report.unit,
                       report.dataset, report.batch_size, report.threads);
   const auto row = [&](absl::string_view name, auto cell) {
     absl::StrAppendFormat(&text, "%-36s", name);
@@ -288,7 +283,7 @@ std::string PrintEvaluation(const EvaluationReport& report) {
   row("forward pass of a batch, median, ms",
       [](Row r) { return absl::StrFormat("%.3f", 1e3 * r.median_seconds); });
   row("forward pass of a batch, p95, ms", [](Row r) { return absl::StrFormat("%.3f", 1e3 * r.p95_seconds); });
-  row("images/s", [](Row r) { return absl::StrFormat("%.0f", r.images_per_second); });
+  row(absl::StrCat(report.unit, "/s"), [](Row r) { return absl::StrFormat("%.0f", r.images_per_second); });
   row("weights, MiB", [&](Row r) { return mebibytes(r.weight_bytes); });
   row("activations, at most, MiB", [&](Row r) { return mebibytes(r.activation_bytes); });
   row("peak, MiB", [&](Row r) { return mebibytes(r.peak_bytes); });

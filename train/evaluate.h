@@ -23,7 +23,7 @@ struct EvaluateOptions {
 // allocator was asked for; a library's own memory is not among them.
 struct RecipeEvaluation {
   std::string recipe;
-  double loss = 0;      // mean over the images, of cross entropy without label smoothing
+  double loss = 0;      // mean over the examples, of cross entropy without label smoothing
   double accuracy = 0;  // 0 to 1
   double median_seconds = 0;
   double p95_seconds = 0;
@@ -40,8 +40,9 @@ struct RecipeEvaluation {
 
 struct EvaluationReport {
   std::string folder, model, dataset;
-  std::string trained_in;  // the recipe
-  int64_t step = 0;        // training steps done
+  std::string unit = "images";  // or "sentences": what the counts are of
+  std::string trained_in;       // the recipe
+  int64_t step = 0;             // training steps done
   int64_t images = 0;
   int64_t batch_size = 0;
   int threads = 0;

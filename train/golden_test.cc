@@ -47,6 +47,17 @@ const GoldenModel kGolden[] = {
     {"mixer", {.name = "mixer", .width = 64, .depth = 2}},
     {"gcn", {.name = "gcn", .width = 32}},
     {"bignet", {.name = "bignet", .width = 64, .image = {.channels = 64, .height = 1, .width = 1}}},
+    {"bert",
+     {.name = "bert",
+      .width = 48,
+      .depth = 2,
+      .heads = 3,
+      .dropout = 0,
+      .mlp_width = 96,
+      .vocabulary = 200,
+      .max_position = 64,
+      .num_classes = 1,
+      .text = models::TextShape{.vocabulary = 200, .max_length = 24}}},
 };
 
 // Where a golden folder is: in the repository, or in the shared folder; empty if neither has it.
@@ -69,6 +80,21 @@ Tensor ToNhwc(const Tensor& t, Device& device) {
     for (int64_t c = 0; c < s[1]; ++c)
       for (int64_t y = 0; y < s[2]; ++y)
         for (int64_t x = 0; x < s[3]; ++x) out.data<float>()[((n * s[2] + y) * s[3] + x) * s[1] + c] = *in++;
+  return out;
+}
+
+// Three planes [..., B, S], side by side: [..., B, 3, S].
+Tensor Tokens(const Tensor& ids, const Tensor& mask, const Tensor& types, Device& device) {
+  const int64_t length = ids.shape()[-1], rows = ids.elements() / length;
+  std::vector<int64_t> dims(ids.shape().dims().begin(), ids.shape().dims().end());
+  dims.insert(dims.end() - 1, 3);
+  Tensor out = Tensor::Empty(device, DType::kI64, Shape(dims));
+  int64_t* to = out.data<int64_t>();
+  for (int64_t r = 0; r < rows; ++r) {
+    for (const Tensor* plane : {&ids, &mask, &types}) {
+      to = std::copy_n(plane->data<int64_t>() + r * length, length, to);
+    }
+  }
   return out;
 }
 
@@ -108,10 +134,15 @@ class GoldenTest : public ::testing::TestWithParam<GoldenModel> {
     folder_ = Folder(GetParam().name);
     if (folder_.empty()) GTEST_SKIP() << "not carried; set HALFTONE_SHARED";
     meta_ = Json(folder_ + "/meta.json");
-    input_ = ToNhwc(Npy("input"), device_);
+    input_ = text() ? Tokens("") : ToNhwc(Npy("input"), device_);
     labels_ = Npy("labels");
   }
 
+  bool text() const { return GetParam().options.text.has_value(); }
+  Tensor Tokens(const std::string& prefix) {
+    return halftone::Tokens(Npy(prefix + "input_ids"), Npy(prefix + "attention_mask"),
+                            Npy(prefix + "token_type_ids"), device_);
+  }
   Tensor Npy(const std::string& name) { return ReadNpy(device_, folder_ + "/" + name + ".npy").value(); }
   double Tolerance(const char* what) { return meta_["tolerance"][what].get<double>(); }
 
@@ -169,21 +200,23 @@ TEST_P(GoldenTest, EvaluationMode) {
   nn::Graph graph({.device = &device_, .gradients = false});
   const nn::Variable logits = model->Forward(graph.Input(input_));
   EXPECT_LE(Distance(logits.value(), Npy("logits_eval")), Tolerance("logits_eval"));
-  EXPECT_NEAR(nn::CrossEntropy(logits, labels_).Item() / Npy("loss_eval").data<double>()[0], 1,
+  EXPECT_NEAR(nn::ClassificationLoss(logits, labels_).Item() / Npy("loss_eval").data<double>()[0], 1,
               Tolerance("loss_eval"));
 }
 
 TEST_P(GoldenTest, TrainingModeLossGradientsAndBuffers) {
   const std::unique_ptr<nn::Module> model = Model();
   nn::Graph graph({.device = &device_, .training = true});
-  const nn::Variable x = graph.Input(input_, /*requires_grad=*/true);
+  const nn::Variable x = graph.Input(input_, /*requires_grad=*/!text());
   const nn::Variable logits = model->Forward(x);
   EXPECT_LE(Distance(logits.value(), Npy("logits_train")), Tolerance("logits_train"));
-  const nn::Variable loss = nn::CrossEntropy(logits, labels_);
+  const nn::Variable loss = nn::ClassificationLoss(logits, labels_);
   EXPECT_NEAR(loss.Item() / Npy("loss").data<double>()[0], 1, Tolerance("loss"));
   graph.Backward(loss);
-  const Tensor input_gradient = ToNhwc(Npy("grad_input"), device_);
-  EXPECT_LE(Distance(graph.Gradient(x), input_gradient), Tolerance("grad_input"));
+  if (!text()) {
+    const Tensor input_gradient = ToNhwc(Npy("grad_input"), device_);
+    EXPECT_LE(Distance(graph.Gradient(x), input_gradient), Tolerance("grad_input"));
+  }
   const GradientDistance d = CompareGradients(*model, folder_ + "/grads.safetensors", 1);
   EXPECT_LE(d.worst, Tolerance("grads")) << d.worst_name;
   if (!std::filesystem::exists(folder_ + "/buffers_after.safetensors")) return;
@@ -193,13 +226,17 @@ TEST_P(GoldenTest, TrainingModeLossGradientsAndBuffers) {
   });
 }
 
-// Batch `step` of a trajectory's inputs: pixels [10, 16, C, H, W] of 8 bits, to be normalised, or rows [10,
-// 16, n].
+// Batch `step` of a trajectory's inputs: pixels [10, 16, C, H, W] of 8 bits, to be normalised, rows [10, 16,
+// n], or tokens [10, 16, 3, S].
 Tensor TrajectoryBatch(const Tensor& inputs, int64_t step, const json& trajectory, Device& device) {
   const Shape& s = inputs.shape();
   if (inputs.dtype() == DType::kF32) {
     const int64_t n = s[1] * s[2];
     return Tensor::From<float>(device, {s[1], s[2]}, inputs.span<float>().subspan(step * n, n));
+  }
+  if (inputs.dtype() == DType::kI64) {
+    const int64_t n = inputs.elements() / s[0];
+    return Tensor::From<int64_t>(device, {s[1], s[2], s[3]}, inputs.span<int64_t>().subspan(step * n, n));
   }
   const json &mean = trajectory["normalisation"]["mean"], &stddev = trajectory["normalisation"]["std"];
   Tensor images = Tensor::Empty(device, DType::kF32, {s[1], s[2], s[3], s[4]});
@@ -224,7 +261,8 @@ std::unique_ptr<Optimizer> OptimizerOf(const json& run) {
 
 TEST_P(GoldenTest, TenStepsOfEachOptimiser) {
   const json trajectory = Json(folder_ + "/trajectory.json");
-  const Tensor inputs = Npy("trajectory_inputs"), labels = Npy("trajectory_labels");
+  const Tensor inputs = text() ? Tokens("trajectory_") : Npy("trajectory_inputs");
+  const Tensor labels = Npy("trajectory_labels");
   const int64_t steps = inputs.shape()[0], batch = inputs.shape()[1];
   for (const json& run : trajectory["runs"]) {
     SCOPED_TRACE(run["optimizer"].get<std::string>());
@@ -278,7 +316,7 @@ TEST_P(GoldenTest, MixedPrecision) {
     EXPECT_EQ(logits.dtype(), *policy.lower);
     const auto read = [&](const char* file) { return ReadNpy(device_, folder + file).value(); };
     EXPECT_LE(Distance(logits.value(), read("/logits.npy")), golden["tolerance"]["logits"].get<double>());
-    const nn::Variable loss = nn::CrossEntropy(logits, labels_);
+    const nn::Variable loss = nn::ClassificationLoss(logits, labels_);
     EXPECT_NEAR(loss.Item() / read("/loss.npy").data<float>()[0], 1,
                 golden["tolerance"]["loss"].get<double>());
     const double scale = golden["loss_scale"];

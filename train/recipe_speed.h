@@ -3,14 +3,14 @@
 #define HALFTONE_TRAIN_RECIPE_SPEED_H_
 
 #include "absl/status/statusor.h"
-#include "datasets/image_dataset.h"
+#include "datasets/dataset.h"
 #include "train/proto/train_config.pb.h"
 
 namespace halftone {
 
 // The time of a training step in the config's recipe over that in fp32: below 1 the recipe is faster. A few steps of each on
-// random images, with models and memory of their own that are gone afterwards; the config is resolved.
-absl::StatusOr<double> StepTimeOverFp32(const TrainConfig& config, const ImageDataset& dataset);
+// random images, or the first sentences, with models and memory of their own that are gone afterwards; the config is resolved.
+absl::StatusOr<double> StepTimeOverFp32(const TrainConfig& config, const Dataset& dataset);
 
 }  // namespace halftone
 

@@ -16,10 +16,10 @@
 #include "base/parallel.h"
 #include "base/status_macros.h"
 #include "datasets/dataset.h"
-#include "datasets/loader.h"
 #include "train/build.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
+#include "train/pretrained.h"
 #include "train/progress.h"
 #include "train/recipe_speed.h"
 #include "train/trainer.h"
@@ -57,19 +57,18 @@ class Run {
  private:
   absl::Status Prepare() {
     SetNumThreads(config_.run().threads());
-    ASSIGN_OR_RETURN(dataset_, LoadDataset(config_.data().name(), ResolveInputPath(config_.data().root()),
-                                           config_.data().limit()));
-    RETURN_IF_ERROR(MakeLoader({}));
-    total_steps_ = loader_->batches_per_epoch() * config_.run().epochs();
+    ASSIGN_OR_RETURN(dataset_, LoadConfiguredDataset(config_.data()));
+    RETURN_IF_ERROR(MakeBatches({}));
+    total_steps_ = batches_->batches_per_epoch() * config_.run().epochs();
     ASSIGN_OR_RETURN(trainer_, MakeTrainer(config_, dataset_, total_steps_, device_));
-    ASSIGN_OR_RETURN(test_loader_, DataLoader::Create(device_, dataset_, dataset_.test,
-                                                      {.batch_size = config_.data().batch_size()}));
+    ASSIGN_OR_RETURN(test_batches_, dataset_.TestBatches(device_, config_.data().batch_size()));
     RETURN_IF_ERROR(config_.run().resume() ? Resume() : StartAnew());
     progress_.Line(absl::StrFormat(
-        "%s: %s on %s (%d training and %d test images), %s, %d epochs of %d steps, %s, %d threads",
-        config_.run().out(), config_.model().name(), dataset_.name, dataset_.train.size(),
-        dataset_.test.size(), config_.precision().recipe(), config_.run().epochs(),
-        loader_->batches_per_epoch(), DescribeCpu(), NumThreads()));
+        "%s: %s on %s (%d training and %d test %s), %s, %d epochs of %d steps, %s, %d threads",
+        config_.run().out(), config_.model().name(), dataset_.name(), dataset_.train_size(),
+        dataset_.test_size(), dataset_.unit(), config_.precision().recipe(), config_.run().epochs(),
+        batches_->batches_per_epoch(), DescribeCpu(), NumThreads()));
+    if (const std::string about = batches_->About(); !about.empty()) progress_.Line(about);
     if (config_.precision().recipe() != "fp32") SayWhetherRecipePays();
     return absl::OkStatus();
   }
@@ -84,19 +83,19 @@ class Run {
                                     config_.precision().recipe(), *ratio));
   }
 
-  absl::Status MakeLoader(LoaderPosition start) {
+  absl::Status MakeBatches(LoaderPosition start) {
     const DataConfig& data = config_.data();
-    ASSIGN_OR_RETURN(loader_, DataLoader::Create(device_, dataset_, dataset_.train,
-                                                 {.batch_size = data.batch_size(),
-                                                  .shuffle = true,
-                                                  .augment = data.augment(),
-                                                  .drop_last = true,
-                                                  .seed = config_.run().seed()},
-                                                 start));
+    ASSIGN_OR_RETURN(batches_, dataset_.TrainBatches(device_,
+                                                     {.batch_size = data.batch_size(),
+                                                      .augment = data.augment(),
+                                                      .bucket_batches = data.bucket_batches(),
+                                                      .seed = config_.run().seed()},
+                                                     start));
     return absl::OkStatus();
   }
 
   absl::Status StartAnew() {
+    RETURN_IF_ERROR(LoadPretrained());
     std::error_code ignored;
     for (const char* name : {"/config.textproto", "/metrics.csv", "/checkpoint"}) {
       if (!std::filesystem::exists(out_ + name, ignored)) continue;
@@ -112,6 +111,15 @@ class Run {
     return WriteFileAtomically(out_ + "/config.textproto",
                                absl::StrCat("# Halftone ", kVersion, ", ", DescribeCpu(), ", ", NumThreads(),
                                             " threads\n", PrintConfig(config_)));
+  }
+
+  absl::Status LoadPretrained() {
+    const std::string& weights = config_.model().weights();
+    if (weights.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const PretrainedReport report,
+                     LoadPretrainedWeights(ResolveInputPath(weights), trainer_->model()));
+    for (const std::string& line : report.Lines(weights)) progress_.Line(line);
+    return absl::OkStatus();
   }
 
   absl::Status Resume() {
@@ -130,7 +138,7 @@ class Run {
     }
     RETURN_IF_ERROR(LoadCheckpoint(folder, state_, *trainer_));
     RETURN_IF_ERROR(csv_.KeepEpochs(state_.epoch()));
-    RETURN_IF_ERROR(MakeLoader({.epoch = state_.epoch(), .batch = state_.batch()}));
+    RETURN_IF_ERROR(MakeBatches({.epoch = state_.epoch(), .batch = state_.batch()}));
     result_.last.epoch = state_.epoch();
     result_.steps = state_.step();
     result_.seconds = state_.total_seconds();
@@ -141,6 +149,8 @@ class Run {
   // What two configs must agree in for one to continue the other. Where things lie does not matter.
   static TrainConfig Identity(TrainConfig config) {
     config.mutable_data()->clear_root();
+    config.mutable_data()->clear_vocabulary();
+    config.mutable_model()->clear_weights();
     RunConfig* run = config.mutable_run();
     const uint64_t seed = run->seed();
     const int64_t epochs = run->epochs();
@@ -151,10 +161,10 @@ class Run {
   }
 
   absl::Status TrainEpoch() {
-    const int64_t batches = loader_->batches_per_epoch();
+    const int64_t batches = batches_->batches_per_epoch();
     while (state_.batch() < batches) {
       const Clock::time_point start = Clock::now();
-      const Batch batch = loader_->Next();
+      const Batch batch = batches_->Next();
       ASSIGN_OR_RETURN(const StepResult step, trainer_->Step(batch));
       Count(step, batch.labels.elements(), SecondsSince(start));
       Tell(step);
@@ -222,11 +232,11 @@ class Run {
 
   std::string Describe(const StepResult& step) {
     const double rate = ImagesPerSecond() / static_cast<double>(config_.data().batch_size());
-    return absl::StrFormat(
-        "epoch %d/%d step %d/%d  loss %.4f  acc %.2f%%  %.0f images/s  loss scale %g  %s left",
-        state_.epoch() + 1, config_.run().epochs(), state_.batch(), loader_->batches_per_epoch(), MeanLoss(),
-        100 * Accuracy(), ImagesPerSecond(), step.scale,
-        HumanSeconds(static_cast<double>(total_steps_ - trainer_->step()) / rate));
+    return absl::StrFormat("epoch %d/%d step %d/%d  loss %.4f  acc %.2f%%  %.0f %s/s  loss scale %g  %s left",
+                           state_.epoch() + 1, config_.run().epochs(), state_.batch(),
+                           batches_->batches_per_epoch(), MeanLoss(), 100 * Accuracy(), ImagesPerSecond(),
+                           dataset_.unit(), step.scale,
+                           HumanSeconds(static_cast<double>(total_steps_ - trainer_->step()) / rate));
   }
 
   bool StopHere() const {
@@ -235,7 +245,7 @@ class Run {
   }
 
   absl::Status FinishEpoch() {
-    const Evaluation test = trainer_->Evaluate(*test_loader_);
+    const Evaluation test = trainer_->Evaluate(*test_batches_);
     EpochMetrics& m = result_.last;
     m = {.epoch = state_.epoch() + 1,
          .step = trainer_->step(),
@@ -251,11 +261,11 @@ class Run {
          .peak_bytes = PeakBytes()};
     progress_.Line(
         absl::StrFormat("epoch %d/%d  train loss %.4f acc %.2f%%  test loss %.4f acc %.2f%%  %.1f s  %.0f "
-                        "images/s  loss scale %g  "
+                        "%s/s  loss scale %g  "
                         "skipped %d  peak %.0f MiB",
                         m.epoch, config_.run().epochs(), m.train_loss, 100 * m.train_accuracy, m.test_loss,
-                        100 * m.test_accuracy, m.seconds, m.images_per_second, m.loss_scale, m.skipped_steps,
-                        Mebibytes(m.peak_bytes)));
+                        100 * m.test_accuracy, m.seconds, m.images_per_second, dataset_.unit(), m.loss_scale,
+                        m.skipped_steps, Mebibytes(m.peak_bytes)));
     RETURN_IF_ERROR(csv_.Append(m));
     CheckpointState next;
     next.set_epoch(state_.epoch() + 1);
@@ -304,9 +314,9 @@ class Run {
   MetricsCsv csv_;
   Progress progress_;
   Device device_;
-  ImageDataset dataset_;
+  Dataset dataset_;
   std::unique_ptr<Trainer> trainer_;
-  std::unique_ptr<DataLoader> loader_, test_loader_;
+  std::unique_ptr<BatchSource> batches_, test_batches_;
   int64_t total_steps_ = 0;
   CheckpointState state_;  // where in the run we are; the trainer's part is filled in when it is saved
   RunResult result_;

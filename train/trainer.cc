@@ -12,7 +12,6 @@
 #include "nn/functional.h"
 #include "nn/optim/parameters.h"
 #include "tensor/ops/cast/cast.h"
-#include "tensor/ops/cross_entropy/cross_entropy.h"
 #include "tensor/ops/elementwise/elementwise.h"
 
 namespace halftone {
@@ -44,7 +43,7 @@ Batch Part(const Batch& batch, int64_t part, int64_t parts) {
                 tensor.bytes());
     return tensor;
   };
-  return {.images = rows(batch.images), .labels = rows(batch.labels)};
+  return {.input = rows(batch.input), .labels = rows(batch.labels)};
 }
 
 nn::Module& Initialized(nn::Module& model, Device& device, const Rng& rng) {
@@ -80,10 +79,10 @@ nn::GraphOptions Trainer::GraphFor(int64_t part) const {
 }
 
 double Trainer::Differentiate(nn::Graph& graph, const Batch& part, int64_t* correct) {
-  const nn::Variable logits = model_->Forward(graph.Input(part.images));
-  const nn::Variable loss = nn::CrossEntropy(logits, part.labels, options_.label_smoothing);
+  const nn::Variable logits = model_->Forward(graph.Input(part.input));
+  const nn::Variable loss = nn::ClassificationLoss(logits, part.labels, options_.label_smoothing);
   graph.Backward(loss, /*seed=*/scaler_.scale());
-  if (correct != nullptr) *correct += ops::CountCorrect(logits.value(), part.labels);
+  if (correct != nullptr) *correct += nn::CountCorrect(logits.value(), part.labels);
   return loss.Item();
 }
 
@@ -181,24 +180,24 @@ std::string Trainer::FirstNonFinite(const StepResult& result, const Batch& batch
   for (nn::Parameter* p : params_) {
     if (!ops::AllFinite(p->master())) return absl::StrCat("first in the weights of ", p->path());
   }
-  if (!ops::AllFinite(batch.images)) return "first in the input";
+  if (IsFloat(batch.input.dtype()) && !ops::AllFinite(batch.input)) return "first in the input";
   const OverflowReport report = result.overflow.has_value() ? *result.overflow : Explain(batch);
   return absl::StrCat("first in ", report.OneLine());
 }
 
-Evaluation Trainer::Evaluate(DataLoader& loader) {
+Evaluation Trainer::Evaluate(BatchSource& batches) {
   double loss_sum = 0;
   int64_t correct = 0, images = 0;
-  for (int64_t b = loader.batches_per_epoch(); b > 0; --b) {
-    const Batch batch = loader.Next();
+  for (int64_t b = batches.batches_per_epoch(); b > 0; --b) {
+    const Batch batch = batches.Next();
     nn::GraphOptions options = GraphFor(0);
     options.training = false;
     options.gradients = false;
     nn::Graph graph(std::move(options));
-    const nn::Variable logits = model_->Forward(graph.Input(batch.images));
+    const nn::Variable logits = model_->Forward(graph.Input(batch.input));
     const int64_t n = batch.labels.elements();
-    loss_sum += nn::CrossEntropy(logits, batch.labels).Item() * static_cast<double>(n);
-    correct += ops::CountCorrect(logits.value(), batch.labels);
+    loss_sum += nn::ClassificationLoss(logits, batch.labels).Item() * static_cast<double>(n);
+    correct += nn::CountCorrect(logits.value(), batch.labels);
     images += n;
   }
   return {.loss = loss_sum / static_cast<double>(images),

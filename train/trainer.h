@@ -11,7 +11,7 @@
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "base/philox.h"
-#include "datasets/loader.h"
+#include "datasets/batch.h"
 #include "nn/cast_policy.h"
 #include "nn/module.h"
 #include "nn/optim/optimizer.h"
@@ -69,8 +69,8 @@ class Trainer {
   // before the step then.
   absl::StatusOr<StepResult> Step(const Batch& batch);
 
-  // One pass over the loader's split, with running statistics and without dropout.
-  Evaluation Evaluate(DataLoader& loader);
+  // One pass over one epoch of batches, with running statistics and without dropout.
+  Evaluation Evaluate(BatchSource& batches);
 
   Device& device() { return device_; }
   nn::Module& model() { return *model_; }

@@ -151,7 +151,7 @@ TEST(TrainerTest, AnOverflowInAnyMicroBatchSkipsTheStep) {
   auto trainer =
       MakeTrainer(device, SmallCnn(), "amp_fp16", {}, 0.05, {.micro_batches = 4, .explain_overflows = -1});
   Batch batch = ClassBatch(device, 16, 1);
-  batch.images.span<float>()[9 * 32 * 32 * 3 + 5] = 1e30f;  // of the third part
+  batch.input.span<float>()[9 * 32 * 32 * 3 + 5] = 1e30f;  // of the third part
   const std::vector<Tensor> before = Snapshot(*trainer);
   const StepResult result = trainer->Step(batch).value();
   EXPECT_TRUE(result.skipped);
@@ -165,7 +165,7 @@ TEST(TrainerTest, ASkippedStepSaysWhereTheFirstInfinityArose) {
        telling = MakeTrainer(device, SmallCnn(), "amp_fp16", {}, 0.05, {.explain_overflows = 1});
   const Batch good = ClassBatch(device, 16, 1);
   Batch bad = ClassBatch(device, 16, 2);
-  bad.images.span<float>()[32 * 32 * 3 + 4] = -7e4f;
+  bad.input.span<float>()[32 * 32 * 3 + 4] = -7e4f;
   for (int i = 0; i < 2; ++i) {
     ASSERT_TRUE(silent->Step(bad).value().skipped);
     const StepResult result = telling->Step(bad).value();
@@ -191,7 +191,7 @@ TEST(TrainerTest, StatisticsGoOnFromACheckpoint) {
   auto first = MakeTrainer(device, SmallCnn(), "amp_fp16"),
        second = MakeTrainer(device, SmallCnn(), "amp_fp16");
   Batch bad = ClassBatch(device, 16, 2);
-  bad.images.span<float>()[0] = 1e30f;
+  bad.input.span<float>()[0] = 1e30f;
   ASSERT_TRUE(first->Step(bad).ok());
   ASSERT_TRUE(first->Step(ClassBatch(device, 16, 1)).ok());
   ASSERT_TRUE(SaveCheckpoint(folder, *first, {}).ok());
@@ -221,7 +221,7 @@ TEST(TrainerTest, ZeroGradientsAreWarnedOf) {
   auto trainer = MakeTrainer(device, SmallCnn(), "fp32", {}, 0.05,
                              {.statistics = {.max_zero_share = 0.9}, .count_zeros_every = 1});
   Batch batch = ClassBatch(device, 16, 1);
-  for (float& x : batch.images.span<float>()) x = 0;  // the first layer's weights get no gradient
+  for (float& x : batch.input.span<float>()) x = 0;  // the first layer's weights get no gradient
   const StepResult result = trainer->Step(batch).value();
   ASSERT_FALSE(result.warnings.empty());
   EXPECT_NE(result.warnings[0].find("conv1.weight"), std::string::npos) << result.warnings[0];
@@ -232,7 +232,7 @@ TEST(TrainerTest, AnInfinityInTheGradientsSkipsExactlyThatStep) {
   auto trainer = MakeTrainer(device, SmallCnn(), "amp_fp16");
   const Batch good = ClassBatch(device, 16, 1);
   Batch bad = ClassBatch(device, 16, 2);
-  bad.images.span<float>()[100] = std::numeric_limits<float>::infinity();
+  bad.input.span<float>()[100] = std::numeric_limits<float>::infinity();
   for (int i = 0; i < 2; ++i) ASSERT_FALSE(trainer->Step(good)->skipped);
   const std::vector<Tensor> before = Snapshot(*trainer);
   const float scale = trainer->scaler().scale();
@@ -284,7 +284,7 @@ TEST(TrainerTest, WithoutLossScalingWhatIsNotFiniteStopsAndSaysWhere) {
   auto trainer = MakeTrainer(device, SmallCnn(), "fp32");
   ASSERT_TRUE(trainer->Step(ClassBatch(device, 16, 1)).ok());
   Batch bad = ClassBatch(device, 16, 2);
-  bad.images.span<float>()[7] = std::numeric_limits<float>::quiet_NaN();
+  bad.input.span<float>()[7] = std::numeric_limits<float>::quiet_NaN();
   const absl::Status in_input = trainer->Step(bad).status();
   EXPECT_NE(in_input.message().find("the loss became nan in step 2: first in the input"), std::string::npos)
       << in_input;
@@ -307,7 +307,7 @@ TEST(TrainerTest, EndlessSkippingStopsAtTheFloorOfTheScale) {
   Device device;
   auto trainer = MakeTrainer(device, SmallCnn(), "amp_fp16", {.floor_policy = FloorPolicy::kError});
   Batch bad = ClassBatch(device, 4, 2);
-  bad.images.span<float>()[7] = std::numeric_limits<float>::infinity();
+  bad.input.span<float>()[7] = std::numeric_limits<float>::infinity();
   absl::Status status;
   int steps = 0;
   while (status.ok() && steps < 100) status = trainer->Step(bad).status(), ++steps;
@@ -323,8 +323,8 @@ TEST(TrainerTest, AtTheFloorItMayTrainInTheFallbackPrecisionForAWhile) {
   auto fp32 = MakeTrainer(device, SmallCnn(), "fp32"), fp16 = MakeTrainer(device, SmallCnn(), "amp_fp16");
   const Batch good = ClassBatch(device, 16, 1);
   Batch bad = good;
-  bad.images = good.images.Clone();
-  bad.images.span<float>()[7] = std::numeric_limits<float>::infinity();
+  bad.input = good.input.Clone();
+  bad.input.span<float>()[7] = std::numeric_limits<float>::infinity();
   EXPECT_EQ(trainer->Step(bad)->update.action, FloorAction::kEnterFallback);
   EXPECT_TRUE(trainer->scaler().loss_scale().in_fallback());
 

@@ -104,8 +104,14 @@ absl::StatusOr<TextDataset> LoadSst2(const std::string& root, const WordPieceTok
   dataset.name = "sst2";
   dataset.num_classes = 2;
   dataset.pad_id = tokenizer.vocabulary().pad();
+  dataset.vocabulary = tokenizer.vocabulary().size();
   ASSIGN_OR_RETURN(dataset.train, LoadSplit(root + "/train.tsv", tokenizer, max_length, limit));
   ASSIGN_OR_RETURN(dataset.test, LoadSplit(root + "/dev.tsv", tokenizer, max_length, /*limit=*/0));
+  for (const TextSplit* split : {&dataset.train, &dataset.test}) {
+    for (int64_t i = 0; i < split->size(); ++i) {
+      dataset.max_length = std::max(dataset.max_length, split->length(i));
+    }
+  }
   return dataset;
 }
 

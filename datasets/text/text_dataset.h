@@ -26,7 +26,9 @@ struct TextSplit {
 struct TextDataset {
   std::string name;
   int num_classes = 0;
-  int32_t pad_id = 0;  // what batches are padded with
+  int32_t pad_id = 0;      // what batches are padded with
+  int64_t vocabulary = 0;  // each id is in [0, vocabulary)
+  int64_t max_length = 0;  // ids of the longest sentence of both splits
   TextSplit train, test;
 };
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "base/philox.h"
 #include "datasets/shuffle.h"
@@ -118,7 +119,7 @@ Batch TextLoader::Next() {
     rows.push_back({.ids = split_.sentence(i)});
     *label++ = split_.labels[i];
   }
-  batch.images = PadRows(device_, rows, Length(sentences), dataset_.pad_id);
+  batch.input = PadRows(device_, rows, Length(sentences), dataset_.pad_id);
   if (++position_.batch == batches_per_epoch_) {
     position_ = {position_.epoch + 1, 0};
     if (options_.shuffle) OrderEpoch();
@@ -134,6 +135,11 @@ double TextLoader::PaddingShare() const {
     for (const uint32_t i : sentences) tokens += split_.length(i);
   }
   return static_cast<double>(positions - tokens) / static_cast<double>(positions);
+}
+
+std::string TextLoader::About() const {
+  return absl::StrFormat("%d of %d sentences were cut to %d tokens; %.1f%% of the batches is padding",
+                         split_.truncated, split_.size(), dataset_.max_length, 100 * PaddingShare());
 }
 
 }  // namespace halftone

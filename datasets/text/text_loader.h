@@ -17,11 +17,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "datasets/loader.h"
+#include "datasets/batch.h"
 #include "datasets/text/text_dataset.h"
 #include "tensor/device.h"
 
@@ -36,8 +37,8 @@ struct TextLoaderOptions {
   uint64_t seed = 0;            // of shuffling
 };
 
-// For one calling thread. Has no thread of its own: a batch takes microseconds.
-class TextLoader {
+// Has no thread of its own: a batch takes microseconds.
+class TextLoader : public BatchSource {
  public:
   // split: dataset.train or dataset.test. Both references, and the device, must outlive the loader and are
   // not changed meanwhile. start.batch may be batches_per_epoch(): the next epoch's first batch. Errors: a
@@ -48,13 +49,13 @@ class TextLoader {
                                                             const TextLoaderOptions& options,
                                                             LoaderPosition start = {});
 
-  // The batch at position(), and moves on: after an epoch's last batch comes the next epoch's first.
-  // images: int64 [B, 3, S], the planes of PadRows (text_batch.h). labels: int64 [B].
-  Batch Next();
+  Batch Next() override;
 
-  // Of the batch that Next() will return: what a checkpoint keeps.
-  LoaderPosition position() const { return position_; }
-  int64_t batches_per_epoch() const { return batches_per_epoch_; }
+  LoaderPosition position() const override { return position_; }
+  int64_t batches_per_epoch() const override { return batches_per_epoch_; }
+
+  // How many sentences were cut, and PaddingShare.
+  std::string About() const override;
 
   // How much of the batches of position()'s epoch is padding: in [0, 1).
   double PaddingShare() const;

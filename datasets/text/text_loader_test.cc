@@ -80,8 +80,8 @@ TEST(TextLoaderTest, BatchesHoldTheirSentences) {
           for (const int64_t i : batch.labels.span<int64_t>())
             longest = std::max(longest, data.train.length(i));
           const int64_t length = PaddedLength(longest, multiple);
-          ASSERT_EQ(batch.images.shape(), Shape({batch.labels.elements(), 3, length}));
-          const int64_t* plane = batch.images.data<int64_t>();
+          ASSERT_EQ(batch.input.shape(), Shape({batch.labels.elements(), 3, length}));
+          const int64_t* plane = batch.input.data<int64_t>();
           for (const int64_t i : batch.labels.span<int64_t>()) {
             const int64_t n = data.train.length(i);
             for (int64_t k = 0; k < length; ++k) {
@@ -196,7 +196,7 @@ TEST(TextLoaderTest, StartsAtAnyBatch) {
   const auto loader = MakeLoader(device, data, kTraining);
   for (int i = 0; i < 18; ++i) {
     const Batch batch = loader->Next();
-    all.emplace_back(Elements(batch.images), Elements(batch.labels));
+    all.emplace_back(Elements(batch.input), Elements(batch.labels));
   }
   EXPECT_EQ(loader->position(), (LoaderPosition{3, 0}));
   for (int start = 0; start < 18; ++start) {
@@ -204,7 +204,7 @@ TEST(TextLoaderTest, StartsAtAnyBatch) {
     for (int i = start; i < 18; ++i) {
       EXPECT_EQ(resumed->position(), (LoaderPosition{i / 6, i % 6}));
       const Batch batch = resumed->Next();
-      ASSERT_EQ(std::pair(Elements(batch.images), Elements(batch.labels)), all[i]);
+      ASSERT_EQ(std::pair(Elements(batch.input), Elements(batch.labels)), all[i]);
     }
   }
   EXPECT_EQ(MakeLoader(device, data, kTraining, {.epoch = 1, .batch = 6})->position(),
@@ -244,8 +244,8 @@ TEST(TextLoaderTest, TheSampleOfSst2) {
   const auto loader = MakeLoader(device, data, options);
   EXPECT_LT(loader->PaddingShare(), mixed / 3);
   const Batch batch = loader->Next();
-  EXPECT_EQ(batch.images.shape()[0], 16);
-  EXPECT_EQ(batch.images.data<int64_t>()[0], SmallTokenizer().vocabulary().cls());
+  EXPECT_EQ(batch.input.shape()[0], 16);
+  EXPECT_EQ(batch.input.data<int64_t>()[0], SmallTokenizer().vocabulary().cls());
 }
 
 }  // namespace

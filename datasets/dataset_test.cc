@@ -200,7 +200,7 @@ TEST(DatasetTableTest, ASetOfTexts) {
   }
   const auto train = data.TrainBatches(device, {.batch_size = 16, .bucket_batches = 3}).value();
   EXPECT_EQ(train->batches_per_epoch(), 3);
-  EXPECT_EQ(train->About().find("0 of 50 sentences were cut to "), 0u) << train->About();
+  EXPECT_EQ(train->About().find("0 of 50 sentences were cut, the longest has "), 0u) << train->About();
 }
 
 TEST(DatasetTableTest, TextsNeedAVocabularyAndAreNotAugmented) {

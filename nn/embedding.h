@@ -23,7 +23,9 @@ struct EmbeddingLookup;
 class Embedding : public Module {
  public:
   explicit Embedding(const EmbeddingOptions& options)
-      : weight_({options.rows, options.features}, options.init), padding_row_(options.padding_row) {}
+      : weight_({options.rows, options.features}, options.init), padding_row_(options.padding_row) {
+    weight_.set_sparse();
+  }
 
   // Numbers in [0, rows), int64 [...], to their rows, [..., features] in full precision.
   Variable Forward(const Variable& index) override;

@@ -59,6 +59,9 @@ class Parameter {
   // The sum of the gradients since ClearGradient; undefined when there was none.
   const Tensor& gradient() const { return gradient_; }
   Tensor& mutable_gradient() { return gradient_; }
+  // Whether most of the gradient is zero by its nature: of a table that a step looks up few rows of.
+  bool sparse() const { return sparse_; }
+  void set_sparse() { sparse_ = true; }
   void AccumulateGradient(Tensor gradient);
   void ClearGradient();
 
@@ -68,6 +71,7 @@ class Parameter {
   std::string path_;
   Tensor master_, gradient_, working_;
   bool working_fresh_ = false;
+  bool sparse_ = false;
 };
 
 // A tensor that is state but has no gradient: running statistics. float32 (float64 in gradient checks) or

@@ -17,7 +17,9 @@
 #include "gtest/gtest.h"
 #include "models/model.h"
 #include "nn/functional.h"
+#include "nn/module.h"
 #include "nn/optim/adam.h"
+#include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "train/config.h"
 #include "train/evaluate.h"
@@ -112,6 +114,39 @@ TEST(BertTest, PaddingChangesNothing) {
   EXPECT_TRUE(SameBits(logits(batch.input), logits(other)));
 }
 
+TEST(BertTest, GradientsAreThoseOfFiniteDifferences) {
+  Device device;
+  models::ModelOptions options = Tiny(1);
+  options.width = 4;
+  options.depth = 1;
+  const auto model = models::MakeModel(options).value();
+  nn::Initialize(*model, device, Rng(1));
+  nn::ConvertTo(*model, DType::kF64);
+  // Larger weights than those of the start, so that every part has a say.
+  nn::ForEachParameter(*model, [](const std::string& path, nn::Parameter& p) {
+    if (!absl::StrContains(path, "LayerNorm")) {
+      for (double& w : p.mutable_master().span<double>()) w *= 15;
+    }
+  });
+  Batch batch = RandomSentences(device, 2);
+  const auto loss_on = [&](nn::Graph& graph) {
+    return nn::ClassificationLoss(model->Forward(graph.Input(batch.input)), batch.labels);
+  };
+  nn::Graph graph({.device = &device, .training = true});
+  graph.Backward(loss_on(graph));
+  nn::ForEachParameter(*model, [&](const std::string& path, nn::Parameter& p) {
+    const auto loss = [&] {
+      nn::Graph forward({.device = &device, .training = true, .gradients = false});
+      return loss_on(forward).Item();
+    };
+    EXPECT_LT(Distance(p.gradient(), NumericalGradient(loss, p.mutable_master())), 1e-8) << path;
+    double largest = 0;
+    for (const double g : p.gradient().span<double>()) largest = std::max(largest, std::abs(g));
+    // Softmax ignores what is added to every score of a query.
+    EXPECT_EQ(largest > 1e-5, !absl::StrContains(path, "key.bias")) << path << " " << largest;
+  });
+}
+
 TEST(BertTest, DropoutIsTheStepsAlone) {
   Device device;
   models::ModelOptions options = Tiny(1);
@@ -204,7 +239,9 @@ TEST_F(BertRunTest, ResumingIsNeverHavingStopped) {
   std::fflush(log_);
   const std::string log = Read("log");
   EXPECT_TRUE(absl::StrContains(log, "(160 training and 40 test sentences)")) << log;
-  EXPECT_TRUE(absl::StrContains(log, " of 160 sentences were cut to 20 tokens; ")) << log;
+  EXPECT_TRUE(absl::StrContains(log, " of 160 sentences were cut, the longest has 20 tokens; ")) << log;
+  // Rows of tables that no sentence of a batch looks up have no gradient; that is nothing to warn of.
+  EXPECT_FALSE(absl::StrContains(log, "gradients of bert.embeddings")) << log;
 }
 
 TEST_F(BertRunTest, StartsFromTheWeightsOfAFile) {

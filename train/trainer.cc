@@ -130,8 +130,8 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
 void Trainer::Watch(const StepResult& result, absl::Span<const int64_t> zeros) {
   std::vector<double> shares;
   for (size_t i = 0; i < zeros.size(); ++i) {
-    shares.push_back(static_cast<double>(zeros[i]) /
-                     static_cast<double>(std::max<int64_t>(1, params_[i]->shape().elements())));
+    const auto elements = static_cast<double>(std::max<int64_t>(1, params_[i]->shape().elements()));
+    shares.push_back(params_[i]->sparse() ? 0 : static_cast<double>(zeros[i]) / elements);
   }
   statistics_.Add({.loss = result.loss,
                    .grad_norm = result.grad_norm,

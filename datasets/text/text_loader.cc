@@ -138,8 +138,9 @@ double TextLoader::PaddingShare() const {
 }
 
 std::string TextLoader::About() const {
-  return absl::StrFormat("%d of %d sentences were cut to %d tokens; %.1f%% of the batches is padding",
-                         split_.truncated, split_.size(), dataset_.max_length, 100 * PaddingShare());
+  return absl::StrFormat(
+      "%d of %d sentences were cut, the longest has %d tokens; %.1f%% of the batches is padding",
+      split_.truncated, split_.size(), dataset_.max_length, 100 * PaddingShare());
 }
 
 }  // namespace halftone

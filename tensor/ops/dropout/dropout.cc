@@ -1,27 +1,42 @@
 #include "tensor/ops/dropout/dropout.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <type_traits>
 
 #include "base/parallel.h"
+#include "fp16/convert.h"
 
 namespace halftone::ops {
 namespace {
 
-constexpr size_t kGrain = 1 << 12;  // elements that are worth a thread; a multiple of a Philox block's four
+constexpr size_t kGrain = 1 << 12;  // elements that are worth a thread
+constexpr size_t kBlock = 256;      // that lie in a core's nearest cache, with their random bits
+
+// x and y are the n elements from `first` on; they may be the same.
+template <typename A>
+void ApplyBlock(const A* x, A scale, uint32_t limit, const Rng& rng, size_t first, size_t n, A* y) {
+  uint32_t bits[kBlock];
+  rng.Fill(first, bits, n);
+  for (size_t i = 0; i < n; ++i) y[i] = bits[i] >> 8 < limit ? A(0) : x[i] * scale;
+}
 
 template <typename T>
 void Apply(const T* x, double p, const Rng& rng, size_t begin, size_t end, T* y) {
   using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
-  // u < p for u a multiple of 2^-24, as in Rng::ToUniform.
-  const float threshold = static_cast<float>(p);
   const A scale = static_cast<A>(1 / (1 - p));
-  for (size_t first = begin; first < end; first += 4) {
-    const PhiloxBlock bits = rng.Block(first / 4);
-    const size_t count = std::min<size_t>(4, end - first);
-    for (size_t j = 0; j < count; ++j) {
-      const bool drop = Rng::ToUniform(bits[j]) < threshold;
-      y[first + j] = drop ? T(A(0)) : T(A(x[first + j]) * scale);
+  // Rng::Uniform, a multiple of 2^-24, is below p in float.
+  const auto limit = static_cast<uint32_t>(std::ceil(static_cast<double>(static_cast<float>(p)) * (1 << 24)));
+  for (size_t first = begin; first < end; first += kBlock) {
+    const size_t n = std::min(kBlock, end - first);
+    if constexpr (std::is_same_v<T, A>) {
+      ApplyBlock(x + first, scale, limit, rng, first, n, y + first);
+    } else {
+      A values[kBlock];
+      Convert(x + first, values, n);
+      ApplyBlock(values, scale, limit, rng, first, n, values);
+      Convert(values, y + first, n);
     }
   }
 }

@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
   argc = kept;
   halftone::SetNumThreads(threads);
   for (const halftone::models::ModelRow& model : halftone::models::Models()) {
-    if (model.vocabulary > 0) continue;  // images alone
+    if (model.vocabulary > 0 || model.for_inference) continue;  // images alone
     for (const halftone::amp::Recipe& recipe : halftone::amp::Recipes()) {
       benchmark::RegisterBenchmark(absl::StrCat(model.name, "_step/", recipe.name).c_str(), halftone::TrainStep,
                                    model, recipe)

@@ -15,7 +15,8 @@
 
 namespace halftone::models {
 
-// x + linear(act(linear(act(linear(x))))).
+// x + linear(act(linear(act(linear(x))))), with nn::Linear or nn::HalfLinear.
+template <typename Linear>
 class BigBlock : public nn::Module {
  public:
   explicit BigBlock(const ModelConfig& c)
@@ -38,21 +39,22 @@ class BigBlock : public nn::Module {
   }
 
  private:
-  nn::Linear linear0_;
+  Linear linear0_;
   nn::ActivationLayer act1_;
-  nn::Linear linear2_;
+  Linear linear2_;
   nn::ActivationLayer act3_;
-  nn::Linear linear4_;
+  Linear linear4_;
 };
 
-class BigNet : public nn::Module {
+template <typename Linear>
+class BigNetOf : public nn::Module {
  public:
-  explicit BigNet(const ModelConfig& c) {
+  explicit BigNetOf(const ModelConfig& c) {
     for (int i = 0; i < kBlocks; ++i) {
       if (i > 0) {
         layers_.push_back(std::make_unique<nn::LayerNorm>(nn::LayerNormOptions{.features = c.width}));
       }
-      layers_.push_back(std::make_unique<BigBlock>(c));
+      layers_.push_back(std::make_unique<BigBlock<Linear>>(c));
     }
   }
 
@@ -72,6 +74,11 @@ class BigNet : public nn::Module {
 
   std::vector<std::unique_ptr<nn::Module>> layers_;  // blocks, and the norms between them
 };
+
+using BigNet = BigNetOf<nn::Linear>;
+// The same names, with weights of half the size, for inference; layer norms, sums and activations are
+// float32.
+using HalfBigNet = BigNetOf<nn::HalfLinear>;
 
 }  // namespace halftone::models
 

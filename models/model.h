@@ -77,6 +77,7 @@ struct ModelRow {
   // Has no classifier: gives as many logits as its width, of which the classes are the first, and takes any
   // image of as many numbers. `image` is one for the published width.
   bool keeps_width = false;
+  bool for_inference = false;  // has weights that are not to be trained
 };
 
 absl::Span<const ModelRow> Models();

@@ -37,6 +37,7 @@ TEST_P(ModelTableTest, HasThePublishedNumberOfParameters) {
       {"mixer", {4360970, 4384100}},
       {"gcn", {40586, 52196}},
       {"bignet", {18903040, 18903040}},
+      {"halfbignet", {18903040, 18903040}},
       {"bert", {109489930, 109559140}},  // 109483009 with the one output of two classes
   };
   const std::string name(GetParam().name);
@@ -84,7 +85,7 @@ TEST(MakeModelTest, RefusesWithOneLineThatListsWhatIsValid) {
   const auto message = [](const ModelOptions& options) {
     return std::string(MakeModel(options).status().message());
   };
-  EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn, resnet18, resnet20, mobilenetv2, vit, mixer, gcn, bignet, bert");
+  EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn, resnet18, resnet20, mobilenetv2, vit, mixer, gcn, bignet, halfbignet, bert");
   EXPECT_NE(message({.name = "cnn", .activation = "rleu"}).find("unknown activation \"rleu\"; valid: relu"),
             std::string::npos);
   EXPECT_EQ(message({.name = "cnn", .width = -1}), "model width is -1; expected 1 to 65536, or 0 for 64");

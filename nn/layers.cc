@@ -32,6 +32,27 @@ Weights UseWeights(Graph& graph, Parameter& weight, std::optional<Parameter>& bi
 // Bound of PyTorch's default start of linear layers and of every bias.
 double DefaultBound(int64_t fan_in) { return 1 / std::sqrt(static_cast<double>(fan_in)); }
 
+Init LinearInit(const LinearOptions& o) { return o.init.value_or(Init::Uniform(DefaultBound(o.in))); }
+Init BiasInit(const LinearOptions& o) {
+  return o.init.has_value() ? Init::Constant(0) : Init::Uniform(DefaultBound(o.in));
+}
+
+// x W^T + b, in x's dtype.
+Variable ApplyLinear(const Variable& x, Parameter& weight, std::optional<Parameter>& bias) {
+  const Weights w = UseWeights(x.graph(), weight, bias, x.dtype());
+  Tensor y = ops::LinearForward(x.value(), w.weight.value(), w.bias_value);
+  const auto backward = [xv = x.value(), wv = w.weight.value(),
+                         want_bias = w.bias.has_value()](BackwardContext& c) {
+    if (c.Needs(0)) c.Give(0, ops::LinearBackwardData(c.dy(), wv));
+    if (!c.Needs(1)) return;
+    ops::WeightGradients g = ops::LinearBackwardWeights(xv, c.dy(), want_bias);
+    c.Give(1, std::move(g.dw));
+    if (want_bias) c.Give(2, std::move(g.db));
+  };
+  return w.bias.has_value() ? x.graph().Record(Op::kLinear, std::move(y), {x, w.weight, *w.bias}, backward)
+                            : x.graph().Record(Op::kLinear, std::move(y), {x, w.weight}, backward);
+}
+
 // What of the activation after it a batch norm of x does itself.
 ops::BatchNormActivation Fused(const Variable& x, const ActivationLayer& layer) {
   const absl::string_view name = layer.activation().name;
@@ -83,10 +104,8 @@ Variable Conv2d::Forward(const Variable& input) {
                             : graph.Record(Op::kConv2d, std::move(y), {x, w.weight}, backward);
 }
 
-Linear::Linear(const LinearOptions& o)
-    : weight_({o.out, o.in}, o.init.value_or(Init::Uniform(DefaultBound(o.in)))) {
-  if (!o.bias) return;
-  bias_.emplace(Shape({o.out}), o.init.has_value() ? Init::Constant(0) : Init::Uniform(DefaultBound(o.in)));
+Linear::Linear(const LinearOptions& o) : weight_({o.out, o.in}, LinearInit(o)) {
+  if (o.bias) bias_.emplace(Shape({o.out}), BiasInit(o));
 }
 
 void Linear::Visit(Visitor& v) {
@@ -94,22 +113,23 @@ void Linear::Visit(Visitor& v) {
   if (bias_.has_value()) v("bias", *bias_);
 }
 
-Variable Linear::Forward(const Variable& input) {
-  Graph& graph = input.graph();
-  const DType dtype = graph.Resolve(Op::kLinear, input.dtype());
-  const Variable x = graph.Cast(input, dtype);
-  const Weights w = UseWeights(graph, weight_, bias_, dtype);
-  Tensor y = ops::LinearForward(x.value(), w.weight.value(), w.bias_value);
-  const auto backward = [xv = x.value(), wv = w.weight.value(),
-                         want_bias = w.bias.has_value()](BackwardContext& c) {
-    if (c.Needs(0)) c.Give(0, ops::LinearBackwardData(c.dy(), wv));
-    if (!c.Needs(1)) return;
-    ops::WeightGradients g = ops::LinearBackwardWeights(xv, c.dy(), want_bias);
-    c.Give(1, std::move(g.dw));
-    if (want_bias) c.Give(2, std::move(g.db));
-  };
-  return w.bias.has_value() ? graph.Record(Op::kLinear, std::move(y), {x, w.weight, *w.bias}, backward)
-                            : graph.Record(Op::kLinear, std::move(y), {x, w.weight}, backward);
+Variable Linear::Forward(const Variable& x) {
+  Graph& graph = x.graph();
+  return ApplyLinear(graph.Cast(x, graph.Resolve(Op::kLinear, x.dtype())), weight_, bias_);
+}
+
+HalfLinear::HalfLinear(const LinearOptions& o) : weight_({o.out, o.in}, LinearInit(o), DType::kF16) {
+  if (o.bias) bias_.emplace(Shape({o.out}), BiasInit(o), DType::kF16);
+}
+
+void HalfLinear::Visit(Visitor& v) {
+  v("weight", weight_);
+  if (bias_.has_value()) v("bias", *bias_);
+}
+
+Variable HalfLinear::Forward(const Variable& x) {
+  Graph& graph = x.graph();
+  return graph.Cast(ApplyLinear(graph.Cast(x, DType::kF16), weight_, bias_), x.dtype());
 }
 
 ActivationLayer::ActivationLayer(const ops::Activation& activation) : activation_(activation) {

@@ -58,6 +58,20 @@ class Linear : public Module {
   std::optional<Parameter> bias_;
 };
 
+// A linear map whose weights and biases are float16 and nothing more: half the memory. x is cast to float16,
+// each result is the sum of the exact products in float32, rounded once to float16 and given in x's dtype.
+// Names and shapes are Linear's.
+class HalfLinear : public Module {
+ public:
+  explicit HalfLinear(const LinearOptions& options);
+  Variable Forward(const Variable& x) override;
+  void Visit(Visitor& v) override;
+
+ private:
+  Parameter weight_;
+  std::optional<Parameter> bias_;
+};
+
 // A function of one number, applied to every element, at one place of the network. weight [1], where the
 // activation learns something: see ops::Activation::learned.
 class ActivationLayer : public Module {

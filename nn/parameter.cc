@@ -28,7 +28,7 @@ void Parameter::Initialize(Device& device, const Rng& rng, std::string path) {
       }
     }
   });
-  SetMaster(std::move(master));
+  SetMaster(dtype_ == DType::kF32 ? std::move(master) : ops::Cast(master, dtype_));
 }
 
 void Parameter::SetMaster(Tensor master) {

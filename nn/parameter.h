@@ -27,7 +27,8 @@ struct Init {
 // float16 or bfloat16 where nothing more is kept of the weights.
 class Parameter {
  public:
-  Parameter(Shape shape, Init init) : shape_(std::move(shape)), init_(init) {}
+  Parameter(Shape shape, Init init, DType dtype = DType::kF32)
+      : shape_(std::move(shape)), init_(init), dtype_(dtype) {}
   Parameter(const Parameter&) = delete;
   Parameter& operator=(const Parameter&) = delete;
 
@@ -68,6 +69,7 @@ class Parameter {
  private:
   Shape shape_;
   Init init_;
+  DType dtype_;  // of the master at the start
   std::string path_;
   Tensor master_, gradient_, working_;
   bool working_fresh_ = false;

@@ -229,6 +229,12 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
     model_options.text = {.vocabulary = dataset.texts()->vocabulary,
                           .max_length = dataset.texts()->max_length};
   }
+  for (const models::ModelRow& row : models::Models()) {
+    if (row.name == m.name() && row.for_inference) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model ", m.name(), " is for inference, its weights are not to be trained; choose another"));
+    }
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<nn::Module> model, models::MakeModel(model_options));
   ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer()));
   ASSIGN_OR_RETURN(std::unique_ptr<Schedule> schedule,

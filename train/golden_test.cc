@@ -326,6 +326,25 @@ TEST_P(GoldenTest, MixedPrecision) {
   }
 }
 
+// The exact sums of the products, rounded once to float16 in each linear layer.
+TEST(HalfBigNetGoldenTest, Evaluation) {
+  const std::string folder = Folder("halfbignet");
+  if (folder.empty()) GTEST_SKIP() << "not carried; set HALFTONE_SHARED";
+  Device device(/*notes=*/nullptr);
+  auto model = models::MakeModel(
+      {.name = "halfbignet", .width = 64, .image = {.channels = 64, .height = 1, .width = 1}});
+  ASSERT_TRUE(model.ok()) << model.status();
+  nn::Initialize(**model, device, Rng(1));
+  const std::string file = folder + "/weights.safetensors";
+  const absl::Status status = LoadStateDict(SafetensorsReader::Open(file).value(), file, **model);
+  ASSERT_TRUE(status.ok()) << status;
+  nn::Graph graph({.device = &device, .gradients = false});
+  const nn::Variable y = (*model)->Forward(graph.Input(ReadNpy(device, folder + "/input.npy").value()));
+  EXPECT_EQ(y.dtype(), DType::kF32);
+  // Some sums lie next to the middle between two float16 numbers.
+  EXPECT_LE(Distance(y.value(), ReadNpy(device, folder + "/logits_eval.npy").value()), 2e-3);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, GoldenTest, ::testing::ValuesIn(kGolden),
                          [](const auto& info) { return std::string(info.param.name); });
 

@@ -38,6 +38,8 @@ absl::Span<const LinearImplementation> LinearImplementations();
 
 // oneDNN's own arithmetic in the tensors' dtype: float32, and bfloat16 where the processor has it.
 extern const LinearImplementation kLinearOneDnn;
+// Float32 arithmetic of few rows of x, without a widened copy of 16-bit weights: a forward of its own.
+extern const LinearImplementation kLinearPanels;
 // 16-bit storage, float32 arithmetic by oneDNN.
 extern const LinearImplementation kLinearWidened;
 // The definition, in double, one rounding at the end. Slow.

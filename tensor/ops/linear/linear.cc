@@ -37,7 +37,8 @@ Shape WithLast(const Tensor& t, int64_t last) {
 }  // namespace
 
 absl::Span<const LinearImplementation> LinearImplementations() {
-  static const LinearImplementation kTable[] = {kLinearOneDnn, kLinearWidened, kLinearReference};
+  static const LinearImplementation kTable[] = {kLinearPanels, kLinearOneDnn, kLinearWidened,
+                                                kLinearReference};
   return kTable;
 }
 

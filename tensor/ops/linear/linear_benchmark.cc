@@ -60,6 +60,12 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   for (LinearProblem problem : std::vector<LinearProblem>{{.m = 128, .k = 512, .n = 10},
                                                           {.m = 128, .k = 784, .n = 512},
+                                                          {.m = 1, .k = 1024, .n = 1024},
+                                                          {.m = 32, .k = 784, .n = 512},
+                                                          {.m = 128, .k = 1024, .n = 1024},
+                                                          {.m = 256, .k = 1024, .n = 1024},
+                                                          {.m = 64, .k = 1024, .n = 1024},
+                                                          {.m = 1024, .k = 1024, .n = 1024},
                                                           {.m = 8192, .k = 192, .n = 768},
                                                           {.m = 1024, .k = 768, .n = 3072}}) {
     for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {

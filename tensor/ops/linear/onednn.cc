@@ -58,8 +58,8 @@ const Plan& PlanFor(Device& device, const PlanKey& key) {
       case Direction::kBackwardWeights:
         plan.w = Desc({key.n, key.k}, DataType::f32, Tag::ab);
         plan.product = onednn::Make<dnnl::inner_product_backward_weights>(
-            onednn::DescribeBackward<dnnl::inner_product_backward_weights>(engine, forward, plan.x, plan.w, plan.bias,
-                                                                           plan.y));
+            onednn::DescribeBackward<dnnl::inner_product_backward_weights>(engine, forward, plan.x, plan.w,
+                                                                           plan.bias, plan.y));
         break;
     }
     return plan;

@@ -118,9 +118,9 @@ Variable Dropout(const Variable& input, double p, const Rng& stream) {
       [p, stream](BackwardContext& c) { c.Give(0, ops::DropoutBackward(c.dy(), p, stream)); });
 }
 
-Variable CrossEntropy(const Variable& input, const Tensor& labels, double label_smoothing) {
+Variable CrossEntropy(const Variable& input, const Tensor& labels, const LossOptions& loss) {
   const Variable logits = CastFor(Op::kCrossEntropy, input);
-  const ops::CrossEntropyOptions options = {.label_smoothing = label_smoothing};
+  const ops::CrossEntropyOptions options = {.label_smoothing = loss.label_smoothing, .softmax = loss.softmax};
   ops::CrossEntropyResult result = ops::CrossEntropyForward(logits.value(), labels, options);
   return logits.graph().Record(
       Op::kCrossEntropy, std::move(result.loss), {logits},
@@ -146,9 +146,9 @@ Variable BinaryCrossEntropy(const Variable& input, const Tensor& labels, double 
                                });
 }
 
-Variable ClassificationLoss(const Variable& logits, const Tensor& labels, double label_smoothing) {
-  return logits.shape()[-1] == 1 ? BinaryCrossEntropy(logits, labels, label_smoothing)
-                                 : CrossEntropy(logits, labels, label_smoothing);
+Variable ClassificationLoss(const Variable& logits, const Tensor& labels, const LossOptions& options) {
+  return logits.shape()[-1] == 1 ? BinaryCrossEntropy(logits, labels, options.label_smoothing)
+                                 : CrossEntropy(logits, labels, options);
 }
 
 int64_t CountCorrect(const Tensor& logits, const Tensor& labels) {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "absl/types/optional.h"
+#include "fp16/format.h"
 #include "nn/graph.h"
 #include "tensor/ops/activation/activation.h"
 
@@ -44,8 +46,14 @@ Variable Flatten(const Variable& x);
 // function of `stream` and the element's index alone.
 Variable Dropout(const Variable& x, double p, const Rng& stream);
 
+struct LossOptions {
+  double label_smoothing = 0;  // 0 to 1
+  // The precision of the output softmax; none: float32 in one expression with the loss. Of several logits.
+  absl::optional<FloatFormat> softmax = absl::nullopt;
+};
+
 // Mean over the batch of the softmax cross entropy. logits [B, C], labels int64 [B] in [0, C).
-Variable CrossEntropy(const Variable& logits, const Tensor& labels, double label_smoothing = 0);
+Variable CrossEntropy(const Variable& logits, const Tensor& labels, const LossOptions& options = {});
 
 // Mean over the batch of the sigmoid's cross entropy. logits [B, 1], labels int64 [B], 0 or 1; smoothing as
 // that of two classes.
@@ -53,7 +61,7 @@ Variable BinaryCrossEntropy(const Variable& logits, const Tensor& labels, double
 
 // What a classifier of these logits is trained with: BinaryCrossEntropy where there is one logit, else
 // CrossEntropy.
-Variable ClassificationLoss(const Variable& logits, const Tensor& labels, double label_smoothing = 0);
+Variable ClassificationLoss(const Variable& logits, const Tensor& labels, const LossOptions& options = {});
 // Rows in which the largest logit is the label's; where there is one logit, whose being above 0 is the label.
 // A row with a NaN is wrong.
 int64_t CountCorrect(const Tensor& logits, const Tensor& labels);

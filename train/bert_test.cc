@@ -171,8 +171,8 @@ TEST(ClassificationLossTest, OneLogitIsTwoClasses) {
   const Tensor one = Tensor::From<float>(device, {4, 1}, {2, -1, 0.5, -3});
   const Tensor two = Tensor::From<float>(device, {4, 2}, {0, 2, 0, -1, 0, 0.5, 0, -3});
   for (const double smoothing : {0.0, 0.2}) {
-    const double binary = nn::ClassificationLoss(graph.Input(one), labels, smoothing).Item();
-    EXPECT_FLOAT_EQ(binary, nn::ClassificationLoss(graph.Input(two), labels, smoothing).Item());
+    const double binary = nn::ClassificationLoss(graph.Input(one), labels, {.label_smoothing = smoothing}).Item();
+    EXPECT_FLOAT_EQ(binary, nn::ClassificationLoss(graph.Input(two), labels, {.label_smoothing = smoothing}).Item());
   }
   EXPECT_EQ(nn::CountCorrect(one, labels), 2);
   EXPECT_EQ(nn::CountCorrect(two, labels), 2);

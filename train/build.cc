@@ -13,6 +13,7 @@
 #include "models/model.h"
 #include "nn/optim/adam.h"
 #include "nn/optim/sgd.h"
+#include "quant/formats.h"
 
 namespace halftone {
 namespace {
@@ -242,6 +243,14 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
   ASSIGN_OR_RETURN(const GradScaler scaler, MakeScaler(config.loss_scale(), recipe));
   RETURN_IF_ERROR(CheckOverrides(config.precision(), *model));
   ASSIGN_OR_RETURN(PrecisionPolicies policies, MakePolicies(config.precision(), recipe));
+  nn::LossOptions loss = {.label_smoothing = config.loss().label_smoothing()};
+  if (config.loss().has_softmax()) {
+    if (model_options.num_classes == 1) {
+      return absl::InvalidArgumentError(
+          "loss.softmax: the model has one output and no softmax; leave it out");
+    }
+    ASSIGN_OR_RETURN(loss.softmax, FindFloatFormat(config.loss().softmax()));
+  }
   // What overflows in float16 is why there is a fallback.
   ASSIGN_OR_RETURN(PrecisionPolicies in_fallback, MakePolicies(config.precision(), fallback, fallback));
   TrainerOptions options = {.policy = policies.whole,
@@ -249,7 +258,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
                             .fallback_policy = in_fallback.whole,
                             .fallback_overrides = std::move(in_fallback.parts),
                             .weight_rounding = RoundingOf(config.precision().weight_rounding()),
-                            .label_smoothing = config.loss().label_smoothing(),
+                            .loss = loss,
                             .max_norm = config.optimizer().max_norm(),
                             .max_value = static_cast<float>(config.optimizer().max_value()),
                             .micro_batches = config.data().micro_batches(),

@@ -161,6 +161,8 @@ TEST_F(RunTest, BadInputLeavesNothingBehind) {
   EXPECT_TRUE(absl::StrContains(error("model { name: \"resnet\" }"), "valid: mlp, cnn"));
   EXPECT_TRUE(absl::StrContains(error("model { name: \"mlp\" }"), "takes images of 1 x 28 x 28"));
   EXPECT_TRUE(absl::StrContains(error("model { activation: \"rleu\" }"), "relu"));
+  EXPECT_TRUE(absl::StrContains(error("loss { softmax: \"flot16\" }"), "float16"));
+  EXPECT_TRUE(absl::StrContains(error("model { name: \"halfbignet\" }"), "is for inference"));
   EXPECT_TRUE(absl::StrContains(error("model { num_classes: 9 }"), "has 10 classes"));
   EXPECT_TRUE(absl::StrContains(error("precision { recipe: \"fp61\" }"), "valid: fp32, amp_bf16, amp_fp16"));
   EXPECT_TRUE(absl::StrContains(error("loss_scale { initial: nan }"), "initial"));

@@ -80,7 +80,7 @@ nn::GraphOptions Trainer::GraphFor(int64_t part) const {
 
 double Trainer::Differentiate(nn::Graph& graph, const Batch& part, int64_t* correct) {
   const nn::Variable logits = model_->Forward(graph.Input(part.input));
-  const nn::Variable loss = nn::ClassificationLoss(logits, part.labels, options_.label_smoothing);
+  const nn::Variable loss = nn::ClassificationLoss(logits, part.labels, options_.loss);
   graph.Backward(loss, /*seed=*/scaler_.scale());
   if (correct != nullptr) *correct += nn::CountCorrect(logits.value(), part.labels);
   return loss.Item();
@@ -196,7 +196,7 @@ Evaluation Trainer::Evaluate(BatchSource& batches) {
     nn::Graph graph(std::move(options));
     const nn::Variable logits = model_->Forward(graph.Input(batch.input));
     const int64_t n = batch.labels.elements();
-    loss_sum += nn::ClassificationLoss(logits, batch.labels).Item() * static_cast<double>(n);
+    loss_sum += nn::ClassificationLoss(logits, batch.labels, {.softmax = options_.loss.softmax}).Item() * static_cast<double>(n);
     correct += nn::CountCorrect(logits.value(), batch.labels);
     images += n;
   }

@@ -13,6 +13,7 @@
 #include "base/philox.h"
 #include "datasets/batch.h"
 #include "nn/cast_policy.h"
+#include "nn/functional.h"
 #include "nn/module.h"
 #include "nn/optim/optimizer.h"
 #include "nn/optim/schedule.h"
@@ -31,7 +32,7 @@ struct TrainerOptions {
   // Keep the weights in this dtype alone, float16 or bfloat16; none: float32 masters.
   absl::optional<DType> weights16;
   WeightRounding weight_rounding = WeightRounding::kStochastic;  // of weights16
-  double label_smoothing = 0;                                    // 0 to 1
+  nn::LossOptions loss;
   double max_norm = 0;        // gradients are clipped to this global norm; 0: no clipping
   float max_value = 0;        // each gradient is clipped to +-this; 0: no clipping. Not both
   int64_t micro_batches = 1;  // parts that a batch is computed in; divides its size

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "tensor/ops/cross_entropy/rounded_softmax.h"
 
 namespace halftone::ops {
 namespace {
@@ -25,6 +26,26 @@ Problem Check(const Tensor& logits, const Tensor& labels) {
   for (const int64_t label : labels.span<int64_t>()) HALFTONE_CHECK(label >= 0 && label < classes);
   return {
       .rows = rows, .classes = classes, .grain = static_cast<size_t>(std::max<int64_t>(1, 4096 / classes))};
+}
+
+template <typename T>
+std::vector<double> RoundedRow(const CrossEntropyOptions& options, const T* z, int64_t classes) {
+  std::vector<double> p(z, z + classes);
+  RoundedSoftmax(*options.softmax, p);
+  return p;
+}
+
+template <typename T>
+double RoundedLoss(const CrossEntropyOptions& options, const T* z, int64_t classes, int64_t label) {
+  const std::vector<double> p = RoundedRow(options, z, classes);
+  const auto loss_of = [](double probability) {
+    const double log = std::log(probability);
+    return log < -100 ? 100 : -log;  // a NaN stays
+  };
+  double mean = 0;
+  for (const double v : p) mean += loss_of(v) / static_cast<double>(classes);
+  const double s = options.label_smoothing;
+  return s == 0 ? loss_of(p[label]) : (1 - s) * loss_of(p[label]) + s * mean;
 }
 
 DType LossDType(const Tensor& logits) { return logits.dtype() == DType::kF64 ? DType::kF64 : DType::kF32; }
@@ -67,6 +88,9 @@ CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& label
           const A of_mean = log_sum - off / static_cast<A>(classes);
           losses[r] = (1 - smoothing) * of_label + smoothing * of_mean;
         }
+        if (options.softmax.has_value()) {
+          losses[r] = static_cast<A>(RoundedLoss(options, row, classes, label[r]));
+        }
         log_sum_exp[2 * r] = maximum;
         log_sum_exp[2 * r + 1] = log_sum;
       }
@@ -102,10 +126,13 @@ Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Te
     T* dz = gradient.data<T>();
     ParallelFor(problem.rows, problem.grain, [&](size_t begin, size_t end) {
       for (size_t r = begin; r < end; ++r) {
+        std::vector<double> rounded;
+        if (options.softmax.has_value()) rounded = RoundedRow(options, z + r * classes, classes);
         for (int64_t c = 0; c < classes; ++c) {
           const size_t i = r * classes + c;
           const A target = c == label[r] ? at_label + elsewhere : elsewhere;
-          const A softmax = std::exp(A(z[i]) - lse[2 * r] - lse[2 * r + 1]);
+          const A softmax =
+              rounded.empty() ? std::exp(A(z[i]) - lse[2 * r] - lse[2 * r + 1]) : static_cast<A>(rounded[c]);
           dz[i] = T(factor * (softmax - target));
         }
       }

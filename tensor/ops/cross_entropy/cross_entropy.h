@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "absl/types/optional.h"
+#include "fp16/format.h"
 #include "tensor/ops/reduction.h"
 #include "tensor/tensor.h"
 
@@ -19,6 +21,10 @@ namespace halftone::ops {
 struct CrossEntropyOptions {
   double label_smoothing = 0;              // in [0, 1]
   Reduction reduction = Reduction::kMean;  // kMean: over the rows
+  // The softmax in this precision (rounded_softmax.h), the loss being the logarithm of its results, at least
+  // -100 as in PyTorch's binary cross entropy. The gradient is softmax - target with the same softmax: as if
+  // rounding had none of its own (straight-through). None: one float expression from logits to loss.
+  absl::optional<FloatFormat> softmax = absl::nullopt;
 };
 
 struct CrossEntropyResult {

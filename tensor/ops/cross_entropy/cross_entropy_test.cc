@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "tensor/ops/cross_entropy/rounded_softmax.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -130,6 +131,53 @@ TEST(CrossEntropyTest, CountsCorrect) {
     EXPECT_EQ(CountCorrect(logits, Labels(device, {1, 0, 0, 1, 0})), 3);
     EXPECT_EQ(CountCorrect(logits, Labels(device, {0, 1, 1, 0, 1})), 0);
   }
+}
+
+// In float16 8 is e^-8 apart from 0 and the sum is 1; in bfloat16 its sum of 1 + e^-8 too; two steps worked
+// by hand.
+TEST(RoundedSoftmaxTest, EveryStepIsRounded) {
+  std::vector<double> z = {0, 8, 1};
+  RoundedSoftmax(kFloat16, z);
+  const auto half_of = [](double v) {
+    return Decode(kFloat16, Encode(kFloat16, v, Rounding::kNearestEven, Overflow::kInfinity));
+  };
+  const double e8 = half_of(std::exp(-8.0)), e7 = half_of(std::exp(-7.0));
+  const double sum = half_of(half_of(e8 + 1) + e7);
+  EXPECT_EQ(z, (std::vector<double>{half_of(e8 / sum), half_of(1 / sum), half_of(e7 / sum)}));
+  // 70000 is infinity in float16: no softmax of that.
+  std::vector<double> large = {70000, 0};
+  RoundedSoftmax(kFloat16, large);
+  EXPECT_TRUE(std::isnan(large[0]));
+}
+
+TEST(CrossEntropyTest, ASoftmaxOfItsOwnPrecision) {
+  Device device;
+  const Tensor z = RandomTensor(device, DType::kF32, {9, 7}, 1);
+  Tensor labels = Tensor::Empty(device, DType::kI64, {9});
+  for (int64_t i = 0; i < 9; ++i) labels.data<int64_t>()[i] = i % 7;
+  for (const double smoothing : {0.0, 0.1}) {
+    const CrossEntropyOptions plain = {.label_smoothing = smoothing};
+    CrossEntropyOptions rounded = plain;
+    rounded.softmax = kBfloat16;
+    const CrossEntropyResult exact = CrossEntropyForward(z, labels, plain),
+                             actual = CrossEntropyForward(z, labels, rounded);
+    const double difference = std::fabs(actual.loss.data<float>()[0] - exact.loss.data<float>()[0]);
+    EXPECT_GT(difference, 0);
+    EXPECT_LT(difference, 0.03);
+    // Each gradient is a bfloat16 number less the target.
+    rounded.reduction = Reduction::kSum;
+    const Tensor gradient = CrossEntropyBackward(z, labels, actual.log_sum_exp, 1, rounded);
+    const Tensor expected = CrossEntropyBackward(z, labels, exact.log_sum_exp, 9, plain);
+    EXPECT_LT(Distance(ToDoubles(gradient), ToDoubles(expected)), 0.01);
+    for (int64_t i = 0; smoothing == 0 && i < gradient.elements(); ++i) {
+      const float p = gradient.data<float>()[i] + (labels.data<int64_t>()[i / 7] == i % 7 ? 1.0f : 0.0f);
+      EXPECT_EQ(static_cast<float>(static_cast<bfloat16>(p)), p) << i;
+    }
+  }
+  // A probability that rounds to 0: the loss is 100, not infinity.
+  const Tensor far = FromDoubles(device, DType::kF32, {1, 2}, {0, 50});
+  const Tensor first = Tensor::Zeros(device, DType::kI64, {1});
+  EXPECT_EQ(CrossEntropyForward(far, first, {.softmax = kFloat16}).loss.data<float>()[0], 100);
 }
 
 }  // namespace

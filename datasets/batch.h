@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "tensor/tensor.h"
 
 namespace halftone {
@@ -23,6 +25,17 @@ struct LoaderPosition {
 
   friend bool operator==(const LoaderPosition&, const LoaderPosition&) = default;
 };
+
+// How an epoch is cut.
+struct Epochs {
+  int64_t batches = 0;   // of an epoch
+  LoaderPosition start;  // of the first batch: `batch` is below `batches`
+};
+
+// Of n `things` ("images") of a data set. start.batch may be the number of batches: the next epoch's first.
+// Errors: a batch_size below 1, nothing, an epoch without a batch (drop_last), a start that does not exist.
+absl::StatusOr<Epochs> CutEpochs(absl::string_view dataset, absl::string_view things, int64_t n,
+                                 int64_t batch_size, bool drop_last, LoaderPosition start);
 
 // Whatever batches come from: DataLoader for images, TextLoader for sentences. Which examples a batch holds
 // is a pure function of its position. For one calling thread.

@@ -4,9 +4,8 @@
 #include <numeric>
 #include <utility>
 
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/status_macros.h"
 #include "datasets/shuffle.h"
 
 namespace halftone {
@@ -19,27 +18,10 @@ absl::StatusOr<std::unique_ptr<DataLoader>> DataLoader::Create(Device& device, c
   HALFTONE_CHECK(static_cast<int64_t>(split.pixels.size()) == n * dataset.image_bytes() && n <= UINT32_MAX);
   HALFTONE_CHECK(std::ssize(dataset.mean) == dataset.channels &&
                  std::ssize(dataset.stddev) == dataset.channels);
-  if (options.batch_size < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the batch size is ", options.batch_size, ", expected at least 1"));
-  }
-  if (n == 0)
-    return absl::InvalidArgumentError(absl::StrCat("data set ", dataset.name, ": the split has no images"));
-  const bool partial = n % options.batch_size != 0 && !options.drop_last;
-  const int64_t batches = n / options.batch_size + partial;
-  if (batches == 0) {
-    return absl::InvalidArgumentError(absl::StrCat("data set ", dataset.name, " has ", n,
-                                                   " images, fewer than one batch of ", options.batch_size,
-                                                   ": make the batch smaller or load more images"));
-  }
-  if (start.epoch < 0 || start.epoch > UINT32_MAX || start.batch < 0 || start.batch > batches) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot start at epoch ", start.epoch, ", batch ", start.batch, ": an epoch has ",
-                     batches, " batches of ", options.batch_size,
-                     " here; go on with the data set and batch size of the first run"));
-  }
-  if (start.batch == batches) start = {start.epoch + 1, 0};
-  return std::unique_ptr<DataLoader>(new DataLoader(device, dataset, split, options, batches, start));
+  ASSIGN_OR_RETURN(const Epochs epochs,
+                   CutEpochs(dataset.name, "images", n, options.batch_size, options.drop_last, start));
+  return std::unique_ptr<DataLoader>(
+      new DataLoader(device, dataset, split, options, epochs.batches, epochs.start));
 }
 
 DataLoader::DataLoader(Device& device, const ImageDataset& dataset, const ImageSplit& split,

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "base/philox.h"
+#include "base/status_macros.h"
 #include "datasets/shuffle.h"
 #include "datasets/text/text_batch.h"
 
@@ -44,25 +45,10 @@ absl::StatusOr<std::unique_ptr<TextLoader>> TextLoader::Create(Device& device, c
                                                    options.length_multiple, ", expected at most ",
                                                    kMaxLengthMultiple));
   }
-  if (n == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("data set ", dataset.name, ": the split has no sentences"));
-  }
-  const bool partial = n % options.batch_size != 0 && !options.drop_last;
-  const int64_t batches = n / options.batch_size + partial;
-  if (batches == 0) {
-    return absl::InvalidArgumentError(absl::StrCat("data set ", dataset.name, " has ", n,
-                                                   " sentences, fewer than one batch of ", options.batch_size,
-                                                   ": make the batch smaller or load more sentences"));
-  }
-  if (start.epoch < 0 || start.epoch > UINT32_MAX || start.batch < 0 || start.batch > batches) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot start at epoch ", start.epoch, ", batch ", start.batch, ": an epoch has ",
-                     batches, " batches of ", options.batch_size,
-                     " here; go on with the data set and batch size of the first run"));
-  }
-  if (start.batch == batches) start = {start.epoch + 1, 0};
-  return std::unique_ptr<TextLoader>(new TextLoader(device, dataset, split, options, batches, start));
+  ASSIGN_OR_RETURN(const Epochs epochs,
+                   CutEpochs(dataset.name, "sentences", n, options.batch_size, options.drop_last, start));
+  return std::unique_ptr<TextLoader>(
+      new TextLoader(device, dataset, split, options, epochs.batches, epochs.start));
 }
 
 TextLoader::TextLoader(Device& device, const TextDataset& dataset, const TextSplit& split,

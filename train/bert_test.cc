@@ -115,6 +115,7 @@ TEST(BertTest, PaddingChangesNothing) {
 }
 
 TEST(BertTest, GradientsAreThoseOfFiniteDifferences) {
+  SetNumThreads(1);
   Device device;
   models::ModelOptions options = Tiny(1);
   options.width = 4;
@@ -202,7 +203,7 @@ class BertRunTest : public ::testing::Test {
            optimizer { adamw { learning_rate: 1e-3 } }
            schedule { linear_warmup { warmup_steps: 4 decay: LINEAR } }
            precision { recipe: ")",
-        recipe, R"(" } run { epochs: 2 out: ")", dir_, "/", out, "\" }");
+        recipe, R"(" } run { epochs: 2 threads: 1 out: ")", dir_, "/", out, "\" }");
     EXPECT_TRUE(MergeText(text, "test", config).ok());
     return config;
   }

@@ -1,6 +1,7 @@
 #include "train/pretrained.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -45,20 +46,21 @@ bool SameShape(const FileArray& array, const Tensor& tensor) { return array.shap
 
 // The mapping under which the most tensors match; of equally good ones the plainest.
 Mapping FindMapping(const std::vector<FileArray>& arrays, const Tensors& tensors) {
-  std::set<std::string> strips = {""}, adds = {""};
-  for (const FileArray& a : arrays) strips.insert(FirstPart(a.name));
+  std::set<std::string> adds = {""};
   for (const auto& [name, tensor] : tensors) adds.insert(FirstPart(name));
+  std::map<std::pair<std::string, std::string>, int64_t> matches;  // by what is stripped and what is added
+  for (const FileArray& array : arrays) {
+    for (const std::string& strip : std::set<std::string>{"", FirstPart(array.name)}) {
+      for (const std::string& add : adds) {
+        const auto found = tensors.find(Mapping{strip, add}.Apply(array.name));
+        if (found != tensors.end() && SameShape(array, found->second)) ++matches[{strip, add}];
+      }
+    }
+  }
   Mapping best;
   int64_t most = 0;
-  for (const std::string& strip : strips) {
-    for (const std::string& add : adds) {
-      const Mapping mapping = {strip, add};
-      const int64_t matches = std::count_if(arrays.begin(), arrays.end(), [&](const FileArray& a) {
-        const auto found = tensors.find(mapping.Apply(a.name));
-        return found != tensors.end() && SameShape(a, found->second);
-      });
-      if (matches > most) most = matches, best = mapping;
-    }
+  for (const auto& [mapping, count] : matches) {
+    if (count > most) most = count, best = {mapping.first, mapping.second};
   }
   return best;
 }

@@ -42,6 +42,12 @@ namespace {
 // Rows of x that are multiplied with a panel at a time: as many sums as there are registers for.
 constexpr size_t kRows = HWY_TARGET <= HWY_AVX3 ? 6 : 3;
 
+// Asks for `bytes` of memory that will be read soon, into the second cache: the first one is full.
+HWY_INLINE void Prefetch(const void* from, int64_t bytes) {
+  constexpr int64_t kLine = 64;
+  for (int64_t i = 0; i < bytes; i += kLine) __builtin_prefetch(static_cast<const char*>(from) + i, 0, 2);
+}
+
 // y for rows [row, row + M) and outputs [j, j + N) from the rows w of N outputs.
 template <size_t M, size_t N, typename T>
 HWY_INLINE void Multiply(const Panels& p, int64_t row, int64_t j, const T* HWY_RESTRICT w) {
@@ -94,9 +100,18 @@ template <size_t N, typename T>
 HWY_INLINE void Panel(const Panels& p, int64_t begin, int64_t end, int64_t j, float* wide) {
   const T* w = static_cast<const T*>(p.w) + j * p.k;
   constexpr auto kStep = static_cast<int64_t>(kRows);
+  const auto bytes = static_cast<int64_t>(N * static_cast<size_t>(p.k) * sizeof(T));
+  const bool last = j + 2 * static_cast<int64_t>(N) > p.n;
+  const int64_t steps = (end - begin) / kStep + 1, share = last ? 0 : (bytes / steps + 63) / 64 * 64;
   const auto multiply = [&](const auto* weights) HWY_ATTR {
+    // The next panel comes from memory while this one is computed.
+    const char* next = reinterpret_cast<const char*>(w) + bytes;
     int64_t row = begin;
-    for (; row + kStep <= end; row += kStep) Multiply<kRows, N>(p, row, j, weights);
+    for (; row + kStep <= end; row += kStep, next += share) {
+      Prefetch(next, share);
+      Multiply<kRows, N>(p, row, j, weights);
+    }
+    Prefetch(next, share);
     MultiplyRest<kRows - 1, N>(p, row, end - row, j, weights);
   };
   if (std::is_same_v<T, float> || end - begin < kStep) return multiply(w);

@@ -39,7 +39,9 @@ inline constexpr size_t kLanes = 16;
 
 // to[i] = from[i] * inverse; `from` may be `to`. The square of a float is exact in double, so that a fused
 // multiply-add gives the same bits as any other.
-template <bool count_zeros, typename T>
+//
+// store: false where `to` holds the products already.
+template <bool count_zeros, bool store, typename T>
 HWY_INLINE BlockStats Unscale(const T* from, float* to, size_t n, float inverse) {
   const hn::CappedTag<double, kLanes> d64;
   const hn::Rebind<float, decltype(d64)> d32;
@@ -53,7 +55,7 @@ HWY_INLINE BlockStats Unscale(const T* from, float* to, size_t n, float inverse)
   for (; i + kLanes <= n; i += kLanes) {
     for (size_t k = 0; k < kLanes / kStep; ++k) {
       const auto x = hn::Mul(LoadFloats(d32, from + i + k * kStep), factor);
-      hn::StoreU(x, d32, to + i + k * kStep);
+      if constexpr (store) hn::StoreU(x, d32, to + i + k * kStep);
       const auto wide = hn::PromoteTo(d64, x);
       sums[k] = hn::MulAdd(wide, wide, sums[k]);
       if constexpr (count_zeros) zeros += hn::CountTrue(d32, hn::Eq(x, hn::Zero(d32)));
@@ -63,9 +65,10 @@ HWY_INLINE BlockStats Unscale(const T* from, float* to, size_t n, float inverse)
   HWY_ALIGN double lanes[kLanes];
   for (size_t k = 0; k < kLanes / kStep; ++k) hn::Store(sums[k], d64, lanes + k * kStep);
   for (size_t lane = 0; i < n; ++i, ++lane) {
-    to[i] = static_cast<float>(from[i]) * inverse;
-    lanes[lane] += static_cast<double>(to[i]) * to[i];
-    if constexpr (count_zeros) zeros += to[i] == 0;
+    const float x = static_cast<float>(from[i]) * inverse;
+    if constexpr (store) to[i] = x;
+    lanes[lane] += static_cast<double>(x) * x;
+    if constexpr (count_zeros) zeros += x == 0;
   }
   BlockStats stats = {.zeros = zeros};
   for (const double lane : lanes) stats.squares += lane;
@@ -74,10 +77,14 @@ HWY_INLINE BlockStats Unscale(const T* from, float* to, size_t n, float inverse)
 
 template <typename T>
 HWY_INLINE BlockStats UnscaleBlock(const T* from, float* to, size_t n, float inverse, bool count_zeros) {
-  return count_zeros ? Unscale<true>(from, to, n, inverse) : Unscale<false>(from, to, n, inverse);
+  return count_zeros ? Unscale<true, true>(from, to, n, inverse) : Unscale<false, true>(from, to, n, inverse);
 }
 
 BlockStats UnscaleFloat(const float* from, float* to, size_t n, float inverse, bool count_zeros) {
+  // Without a scale, only looking is left to do.
+  if (from == to && inverse == 1) {
+    return count_zeros ? Unscale<true, false>(from, to, n, 1) : Unscale<false, false>(from, to, n, 1);
+  }
   return UnscaleBlock(from, to, n, inverse, count_zeros);
 }
 BlockStats UnscaleHalf(const half* from, float* to, size_t n, float inverse, bool count_zeros) {

@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/attention/softmax_rows.cc"
+#include <limits>
 #include <type_traits>
 #include <vector>
 
@@ -89,88 +90,88 @@ void ForwardRow(const Computed* scores, size_t n, const int64_t* mask, Scratch<S
   });
 }
 
-// to[i] = from[i] times 1 / (1 - dropout), or 0.
-HWY_INLINE void Drop(const float* from, size_t n, double dropout, const uint32_t* bits, float* to) {
-  const auto threshold = static_cast<float>(dropout), scale = static_cast<float>(1 / (1 - dropout));
-  for (size_t i = 0; i < n; ++i) to[i] = Rng::ToUniform(bits[i]) < threshold ? 0 : from[i] * scale;
-}
+// The dropout of a row's entries, the first of which has the index `first` in the whole tensor.
+struct RowDropout {
+  double p;
+  const Rng& stream;
+  uint64_t first;
+};
 
-template <typename Stored, typename Computed>
-void DropoutRow(const Stored* probabilities, size_t n, double dropout, const Rng& stream, uint64_t first,
-                Scratch<Stored>& scratch, Computed* kept) {
+// Loads n numbers, rounded to Stored, into scratch.floats: each times 1 / (1 - p), or 0.
+template <typename Stored, typename T>
+float* LoadDropped(const T* from, size_t n, const RowDropout& dropout, Scratch<Stored>& scratch) {
   float* x = scratch.floats.data();
-  LoadRounded(probabilities, n, scratch.stored.data(), x);
-  if (dropout > 0) {
-    stream.Fill(first, scratch.bits.data(), n);
-    Drop(x, n, dropout, scratch.bits.data(), x);
-  }
-  // Through the stored dtype, also where the products take floats.
-  ForVectors(
-      n, [&](auto d, size_t i) HWY_ATTR { StoreFloats(hn::LoadU(d, x + i), d, scratch.stored.data() + i); });
-  ForVectors(n, [&](auto d, size_t i)
-                    HWY_ATTR { StoreFloats(LoadFloats(d, scratch.stored.data() + i), d, kept + i); });
+  LoadRounded(from, n, scratch.stored.data(), x);
+  if (dropout.p == 0) return x;
+  dropout.stream.Fill(dropout.first, scratch.bits.data(), n);
+  const auto threshold = static_cast<float>(dropout.p), scale = static_cast<float>(1 / (1 - dropout.p));
+  for (size_t i = 0; i < n; ++i) x[i] = Rng::ToUniform(scratch.bits[i]) < threshold ? 0 : x[i] * scale;
+  return x;
+}
+
+// Stores f(d, i) through Stored, also where the products take floats.
+template <typename Stored, typename Computed, class F>
+HWY_INLINE void StoreRounded(size_t n, Scratch<Stored>& scratch, Computed* to, const F& f) {
+  Stored* between = scratch.stored.data();
+  ForVectors(n, [&](auto d, size_t i) HWY_ATTR { StoreFloats(f(d, i), d, between + i); });
+  ForVectors(n, [&](auto d, size_t i) HWY_ATTR { StoreFloats(LoadFloats(d, between + i), d, to + i); });
 }
 
 template <typename Stored, typename Computed>
-void BackwardRow(const Stored* p, size_t n, double dropout, const Rng& stream, uint64_t first,
-                 Scratch<Stored>& scratch, Computed* gradient) {
-  float* g = scratch.floats.data();
-  LoadRounded(gradient, n, scratch.stored.data(), g);
-  if (dropout > 0) {
-    stream.Fill(first, scratch.bits.data(), n);
-    Drop(g, n, dropout, scratch.bits.data(), g);
-  }
+void DropoutRow(const Stored* probabilities, size_t n, const RowDropout& dropout, Scratch<Stored>& scratch,
+                Computed* kept) {
+  const float* x = LoadDropped(probabilities, n, dropout, scratch);
+  StoreRounded(n, scratch, kept, [&](auto d, size_t i) HWY_ATTR { return hn::LoadU(d, x + i); });
+}
+
+template <typename Stored, typename Computed>
+void BackwardRow(const Stored* p, size_t n, const RowDropout& dropout, Scratch<Stored>& scratch,
+                 Computed* gradient) {
+  const float* g = LoadDropped(gradient, n, dropout, scratch);
   const float across =
       Sum(n, [&](auto d, size_t i) HWY_ATTR { return hn::Mul(hn::LoadU(d, g + i), LoadFloats(d, p + i)); });
-  ForVectors(n, [&](auto d, size_t i) HWY_ATTR {
-    const auto apart = hn::Sub(hn::LoadU(d, g + i), hn::Set(d, across));
-    StoreFloats(hn::Mul(LoadFloats(d, p + i), apart), d, scratch.stored.data() + i);
+  StoreRounded(n, scratch, gradient, [&](auto d, size_t i) HWY_ATTR {
+    return hn::Mul(LoadFloats(d, p + i), hn::Sub(hn::LoadU(d, g + i), hn::Set(d, across)));
   });
-  ForVectors(n, [&](auto d, size_t i)
-                    HWY_ATTR { StoreFloats(LoadFloats(d, scratch.stored.data() + i), d, gradient + i); });
 }
 
-// Calls f(Stored(), Computed()).
+// Calls f(first, computed, scratch) for each row: the index of its first number in `rows` of them, a value of
+// the dtype of the products, and memory of the dtype of the probabilities.
 template <class F>
-HWY_INLINE void Visit(const SoftmaxRows& r, const F& f) {
+HWY_INLINE void ForRows(const SoftmaxRows& r, const F& f) {
   VisitStorage(r.stored, [&](auto stored) HWY_ATTR {
-    if (r.computed == r.stored) return f(stored, stored);
+    Scratch<decltype(stored)> scratch(r.n);
+    const auto rows = [&](auto computed) HWY_ATTR {
+      for (size_t i = 0; i < r.rows; ++i) f(i * r.n, computed, scratch);
+    };
+    if (r.computed == r.stored) return rows(stored);
     HALFTONE_CHECK(r.computed == DType::kF32);
-    f(stored, float());
+    rows(float());
   });
 }
 
 }  // namespace
 
 void ForwardAll(const SoftmaxRows& r, const void* scores, const int64_t* mask, void* probabilities) {
-  Visit(r, [&](auto stored, auto computed) HWY_ATTR {
-    Scratch<decltype(stored)> scratch(r.n);
-    for (size_t i = 0; i < r.rows; ++i) {
-      ForwardRow(static_cast<const decltype(computed)*>(scores) + i * r.n, r.n, mask, scratch,
-                 static_cast<decltype(stored)*>(probabilities) + i * r.n);
-    }
+  ForRows(r, [&]<typename Computed, typename Stored>(size_t at, Computed, Scratch<Stored>& scratch) HWY_ATTR {
+    ForwardRow(static_cast<const Computed*>(scores) + at, r.n, mask, scratch,
+               static_cast<Stored*>(probabilities) + at);
   });
 }
 
 void DropoutAll(const SoftmaxRows& r, const void* probabilities, double dropout, const Rng& stream,
                 uint64_t first, void* kept) {
-  Visit(r, [&](auto stored, auto computed) HWY_ATTR {
-    Scratch<decltype(stored)> scratch(r.n);
-    for (size_t i = 0; i < r.rows; ++i) {
-      DropoutRow(static_cast<const decltype(stored)*>(probabilities) + i * r.n, r.n, dropout, stream,
-                 first + i * r.n, scratch, static_cast<decltype(computed)*>(kept) + i * r.n);
-    }
+  ForRows(r, [&]<typename Computed, typename Stored>(size_t at, Computed, Scratch<Stored>& scratch) HWY_ATTR {
+    DropoutRow(static_cast<const Stored*>(probabilities) + at, r.n, {dropout, stream, first + at}, scratch,
+               static_cast<Computed*>(kept) + at);
   });
 }
 
 void BackwardAll(const SoftmaxRows& r, const void* probabilities, double dropout, const Rng& stream,
                  uint64_t first, void* gradient) {
-  Visit(r, [&](auto stored, auto computed) HWY_ATTR {
-    Scratch<decltype(stored)> scratch(r.n);
-    for (size_t i = 0; i < r.rows; ++i) {
-      BackwardRow(static_cast<const decltype(stored)*>(probabilities) + i * r.n, r.n, dropout, stream,
-                  first + i * r.n, scratch, static_cast<decltype(computed)*>(gradient) + i * r.n);
-    }
+  ForRows(r, [&]<typename Computed, typename Stored>(size_t at, Computed, Scratch<Stored>& scratch) HWY_ATTR {
+    BackwardRow(static_cast<const Stored*>(probabilities) + at, r.n, {dropout, stream, first + at}, scratch,
+                static_cast<Computed*>(gradient) + at);
   });
 }
 

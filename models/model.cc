@@ -176,6 +176,10 @@ absl::StatusOr<std::unique_ptr<nn::Module>> MakeModel(const ModelOptions& option
     if (r.name == options.name) row = &r;
   }
   if (row == nullptr) return Unknown("model", options.name, kModels);
+  if (options.to_train && row->for_inference) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model ", row->name, " is for inference, its weights are not to be trained; choose another"));
+  }
   const ops::Activation* activation =
       ops::FindActivation(options.activation.empty() ? row->activation : options.activation);
   if (activation == nullptr) return Unknown("activation", options.activation, ops::Activations());

@@ -41,6 +41,7 @@ struct ModelOptions {
   int64_t vocabulary = 0;    // words that a text model has rows for; 0: the published number
   int64_t max_position = 0;  // tokens of the longest text that it takes; 0: the published number
   int64_t num_classes = 10;
+  bool to_train = false;  // refused where the weights are not to be trained
   // What the data is; refused where the model takes another. Text, or else images.
   ImageShape image;
   std::optional<TextShape> text = std::nullopt;

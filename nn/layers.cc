@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include "nn/functional.h"
 #include "tensor/ops/batch_norm/batch_norm.h"
@@ -13,21 +14,36 @@
 namespace halftone::nn {
 namespace {
 
-// A layer of weights and maybe biases runs in `dtype`: its variables, of which the bias is in full precision.
-struct Weights {
-  Variable weight;
-  std::optional<Variable> bias;
-  Tensor bias_value;
-};
-
-Weights UseWeights(Graph& graph, Parameter& weight, std::optional<Parameter>& bias, DType dtype) {
-  Weights w = {graph.Use(weight, dtype), std::nullopt, Tensor()};
-  if (bias.has_value()) {
-    w.bias = graph.Use(*bias, bias->full_precision());
-    w.bias_value = w.bias->value();
+// A layer of x, weights and maybe biases that runs in x's dtype, but for the bias, which is in full
+// precision.
+struct Weighted {
+  Weighted(const Variable& x, Parameter& weight, std::optional<Parameter>& bias)
+      : inputs({x, x.graph().Use(weight, x.dtype())}) {
+    if (!bias.has_value()) return;
+    inputs.push_back(x.graph().Use(*bias, bias->full_precision()));
+    bias_value = inputs.back().value();
   }
-  return w;
-}
+
+  const Tensor& x() const { return inputs[0].value(); }
+  const Tensor& weight() const { return inputs[1].value(); }
+
+  // data(dy, x, weight) and weights(dy, x, weight, want_bias) give the gradients.
+  template <typename Data, typename Weights>
+  Variable Record(Op op, Tensor y, const Data& data, const Weights& weights) const {
+    const auto backward = [xv = x(), wv = weight(), want_bias = bias_value.defined(), data,
+                           weights](BackwardContext& c) {
+      if (c.Needs(0)) c.Give(0, data(c.dy(), xv, wv));
+      if (!c.Needs(1)) return;
+      ops::WeightGradients g = weights(c.dy(), xv, wv, want_bias);
+      c.Give(1, std::move(g.dw));
+      if (want_bias) c.Give(2, std::move(g.db));
+    };
+    return inputs[0].graph().Record(op, std::move(y), inputs, backward);
+  }
+
+  std::vector<Variable> inputs;  // x, the weights, and the bias if there is one
+  Tensor bias_value;             // undefined if there is none
+};
 
 // Bound of PyTorch's default start of linear layers and of every bias.
 double DefaultBound(int64_t fan_in) { return 1 / std::sqrt(static_cast<double>(fan_in)); }
@@ -35,22 +51,6 @@ double DefaultBound(int64_t fan_in) { return 1 / std::sqrt(static_cast<double>(f
 Init LinearInit(const LinearOptions& o) { return o.init.value_or(Init::Uniform(DefaultBound(o.in))); }
 Init BiasInit(const LinearOptions& o) {
   return o.init.has_value() ? Init::Constant(0) : Init::Uniform(DefaultBound(o.in));
-}
-
-// x W^T + b, in x's dtype.
-Variable ApplyLinear(const Variable& x, Parameter& weight, std::optional<Parameter>& bias) {
-  const Weights w = UseWeights(x.graph(), weight, bias, x.dtype());
-  Tensor y = ops::LinearForward(x.value(), w.weight.value(), w.bias_value);
-  const auto backward = [xv = x.value(), wv = w.weight.value(),
-                         want_bias = w.bias.has_value()](BackwardContext& c) {
-    if (c.Needs(0)) c.Give(0, ops::LinearBackwardData(c.dy(), wv));
-    if (!c.Needs(1)) return;
-    ops::WeightGradients g = ops::LinearBackwardWeights(xv, c.dy(), want_bias);
-    c.Give(1, std::move(g.dw));
-    if (want_bias) c.Give(2, std::move(g.db));
-  };
-  return w.bias.has_value() ? x.graph().Record(Op::kLinear, std::move(y), {x, w.weight, *w.bias}, backward)
-                            : x.graph().Record(Op::kLinear, std::move(y), {x, w.weight}, backward);
 }
 
 // What of the activation after it a batch norm of x does itself.
@@ -86,26 +86,21 @@ void Conv2d::Visit(Visitor& v) {
 
 Variable Conv2d::Forward(const Variable& input) {
   Graph& graph = input.graph();
-  const DType dtype = graph.Resolve(Op::kConv2d, input.dtype());
-  const Variable x = graph.Cast(input, dtype);
-  const Weights w = UseWeights(graph, weight_, bias_, dtype);
+  const Weighted layer(graph.Cast(input, graph.Resolve(Op::kConv2d, input.dtype())), weight_, bias_);
   const ops::Conv2dOptions options = {
       .stride = options_.stride, .padding = options_.padding, .groups = options_.groups};
-  Tensor y = ops::Conv2dForward(x.value(), w.weight.value(), w.bias_value, options);
-  const auto backward = [xv = x.value(), wv = w.weight.value(), options,
-                         want_bias = w.bias.has_value()](BackwardContext& c) {
-    if (c.Needs(0)) c.Give(0, ops::Conv2dBackwardData(c.dy(), wv, xv.shape(), options));
-    if (!c.Needs(1)) return;
-    ops::WeightGradients g = ops::Conv2dBackwardWeights(xv, c.dy(), wv.shape(), want_bias, options);
-    c.Give(1, std::move(g.dw));
-    if (want_bias) c.Give(2, std::move(g.db));
-  };
-  return w.bias.has_value() ? graph.Record(Op::kConv2d, std::move(y), {x, w.weight, *w.bias}, backward)
-                            : graph.Record(Op::kConv2d, std::move(y), {x, w.weight}, backward);
+  return layer.Record(
+      Op::kConv2d, ops::Conv2dForward(layer.x(), layer.weight(), layer.bias_value, options),
+      [options](const Tensor& dy, const Tensor& x, const Tensor& w) {
+        return ops::Conv2dBackwardData(dy, w, x.shape(), options);
+      },
+      [options](const Tensor& dy, const Tensor& x, const Tensor& w, bool want_bias) {
+        return ops::Conv2dBackwardWeights(x, dy, w.shape(), want_bias, options);
+      });
 }
 
-Linear::Linear(const LinearOptions& o) : weight_({o.out, o.in}, LinearInit(o)) {
-  if (o.bias) bias_.emplace(Shape({o.out}), BiasInit(o));
+Linear::Linear(const LinearOptions& o, DType dtype) : weight_({o.out, o.in}, LinearInit(o), dtype) {
+  if (o.bias) bias_.emplace(Shape({o.out}), BiasInit(o), dtype);
 }
 
 void Linear::Visit(Visitor& v) {
@@ -114,22 +109,22 @@ void Linear::Visit(Visitor& v) {
 }
 
 Variable Linear::Forward(const Variable& x) {
-  Graph& graph = x.graph();
-  return ApplyLinear(graph.Cast(x, graph.Resolve(Op::kLinear, x.dtype())), weight_, bias_);
+  return Apply(x.graph().Cast(x, x.graph().Resolve(Op::kLinear, x.dtype())));
 }
 
-HalfLinear::HalfLinear(const LinearOptions& o) : weight_({o.out, o.in}, LinearInit(o), DType::kF16) {
-  if (o.bias) bias_.emplace(Shape({o.out}), BiasInit(o), DType::kF16);
-}
-
-void HalfLinear::Visit(Visitor& v) {
-  v("weight", weight_);
-  if (bias_.has_value()) v("bias", *bias_);
+Variable Linear::Apply(const Variable& x) {
+  const Weighted layer(x, weight_, bias_);
+  return layer.Record(
+      Op::kLinear, ops::LinearForward(layer.x(), layer.weight(), layer.bias_value),
+      [](const Tensor& dy, const Tensor&, const Tensor& w) { return ops::LinearBackwardData(dy, w); },
+      [](const Tensor& dy, const Tensor& x, const Tensor&, bool want_bias) {
+        return ops::LinearBackwardWeights(x, dy, want_bias);
+      });
 }
 
 Variable HalfLinear::Forward(const Variable& x) {
   Graph& graph = x.graph();
-  return graph.Cast(ApplyLinear(graph.Cast(x, DType::kF16), weight_, bias_), x.dtype());
+  return graph.Cast(Apply(graph.Cast(x, DType::kF16)), x.dtype());
 }
 
 ActivationLayer::ActivationLayer(const ops::Activation& activation) : activation_(activation) {
@@ -221,9 +216,9 @@ Variable BatchNorm2d::Normalize(const Variable& input, const Variable* residual,
     c.Give(2, std::move(d.dbeta));
     if (residual_y.defined()) c.Give(3, std::move(d.dresidual));
   };
-  return residual == nullptr
-             ? graph.Record(Op::kBatchNorm, std::move(result.y), {x, gamma, beta}, backward)
-             : graph.Record(Op::kBatchNorm, std::move(result.y), {x, gamma, beta, r}, backward);
+  std::vector<Variable> inputs = {x, gamma, beta};
+  if (residual != nullptr) inputs.push_back(r);
+  return graph.Record(Op::kBatchNorm, std::move(result.y), inputs, backward);
 }
 
 LayerNorm::LayerNorm(const LayerNormOptions& o)

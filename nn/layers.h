@@ -49,9 +49,15 @@ struct LinearOptions {
 // y = x W^T + b, x [..., in]. weight [out, in] and bias [out].
 class Linear : public Module {
  public:
-  explicit Linear(const LinearOptions& options);
+  explicit Linear(const LinearOptions& options) : Linear(options, DType::kF32) {}
   Variable Forward(const Variable& x) override;
   void Visit(Visitor& v) override;
+
+ protected:
+  // With master weights of `dtype`.
+  Linear(const LinearOptions& options, DType dtype);
+  // In x's dtype, whatever the policy says.
+  Variable Apply(const Variable& x);
 
  private:
   Parameter weight_;
@@ -60,16 +66,10 @@ class Linear : public Module {
 
 // A linear map whose weights and biases are float16 and nothing more: half the memory. x is cast to float16,
 // each result is the sum of the exact products in float32, rounded once to float16 and given in x's dtype.
-// Names and shapes are Linear's.
-class HalfLinear : public Module {
+class HalfLinear : public Linear {
  public:
-  explicit HalfLinear(const LinearOptions& options);
+  explicit HalfLinear(const LinearOptions& options) : Linear(options, DType::kF16) {}
   Variable Forward(const Variable& x) override;
-  void Visit(Visitor& v) override;
-
- private:
-  Parameter weight_;
-  std::optional<Parameter> bias_;
 };
 
 // A function of one number, applied to every element, at one place of the network. weight [1], where the

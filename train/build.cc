@@ -222,19 +222,14 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
       .dropout = m.has_dropout() ? std::optional(m.dropout()) : std::nullopt,
       .mlp_width = m.mlp_width(),
       .vocabulary = m.vocabulary(),
-      .max_position = m.max_position()};
+      .max_position = m.max_position(),
+      .to_train = true};
   ASSIGN_OR_RETURN(model_options.num_classes, Logits(m.num_classes(), dataset));
   if (const ImageDataset* d = dataset.images()) {
     model_options.image = {.channels = d->channels, .height = d->height, .width = d->width};
   } else {
     model_options.text = {.vocabulary = dataset.texts()->vocabulary,
                           .max_length = dataset.texts()->max_length};
-  }
-  for (const models::ModelRow& row : models::Models()) {
-    if (row.name == m.name() && row.for_inference) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "model ", m.name(), " is for inference, its weights are not to be trained; choose another"));
-    }
   }
   ASSIGN_OR_RETURN(std::unique_ptr<nn::Module> model, models::MakeModel(model_options));
   ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer()));

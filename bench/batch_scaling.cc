@@ -24,6 +24,7 @@
 #include "base/check.h"
 #include "base/cpu.h"
 #include "base/parallel.h"
+#include "bench/random_batch.h"
 #include "models/model.h"
 #include "nn/optim/sgd.h"
 #include "train/trainer.h"
@@ -36,7 +37,7 @@ constexpr int64_t kBatches[] = {64, 128, 256, 512};
 // One recipe's model, optimiser and data.
 class Runner {
  public:
-  Runner(const amp::Recipe& recipe, int64_t width, int64_t batch) : batch_(RandomBatch(batch)) {
+  Runner(const amp::Recipe& recipe, int64_t width, int64_t batch) : batch_(RandomBatch(device_, {}, batch)) {
     TrainerOptions options = {.policy = amp::MakePolicy(recipe)};
     if (recipe.pure) options.weights16 = recipe.lower;
     trainer_ = std::make_unique<Trainer>(
@@ -57,15 +58,6 @@ class Runner {
   int64_t peak_bytes() { return device_.allocator().stats().peak_bytes; }
 
  private:
-  Batch RandomBatch(int64_t n) {
-    Batch batch = {Tensor::Empty(device_, DType::kF32, {n, 32, 32, 3}),
-                   Tensor::Empty(device_, DType::kI64, {n})};
-    const Rng rng(1);
-    for (int64_t i = 0; i < batch.input.elements(); ++i) batch.input.span<float>()[i] = rng.Normal(i);
-    for (int64_t i = 0; i < n; ++i) batch.labels.span<int64_t>()[i] = rng.Stream(1).Below(i, 10);
-    return batch;
-  }
-
   Device device_{/*notes=*/nullptr};
   const Batch batch_;
   std::unique_ptr<Trainer> trainer_;

@@ -31,6 +31,7 @@
 #include "amp/recipe.h"
 #include "base/check.h"
 #include "base/cpu.h"
+#include "bench/random_batch.h"
 #include "models/model.h"
 #include "nn/functional.h"
 #include "nn/optim/adam.h"
@@ -69,15 +70,6 @@ constexpr Column kColumns[] = {
     {"forward peak", &Memory::forward_peak},
     {"step peak", &Memory::step_peak},
 };
-
-Batch RandomBatch(Device& device, const models::ImageShape& image, int64_t n) {
-  Batch batch = {Tensor::Empty(device, DType::kF32, {n, image.height, image.width, image.channels}),
-                 Tensor::Empty(device, DType::kI64, {n})};
-  const Rng rng(1);
-  for (int64_t i = 0; i < batch.input.elements(); ++i) batch.input.span<float>()[i] = rng.Normal(i);
-  for (int64_t i = 0; i < n; ++i) batch.labels.span<int64_t>()[i] = rng.Stream(1).Below(i, 10);
-  return batch;
-}
 
 Memory Measure(const ModelCase& model, absl::string_view recipe_name, int64_t batch_size) {
   Device device(/*notes=*/nullptr);

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/cpu.h"
 #include "base/parallel.h"
+#include "bench/random_batch.h"
 #include "benchmark/benchmark.h"
 #include "models/model.h"
 #include "nn/optim/sgd.h"
@@ -25,22 +26,13 @@ namespace {
 
 constexpr int64_t kBatch = 128;
 
-Batch RandomBatch(Device& device, const models::ImageShape& image) {
-  Batch batch = {Tensor::Empty(device, DType::kF32, {kBatch, image.height, image.width, image.channels}),
-                 Tensor::Empty(device, DType::kI64, {kBatch})};
-  const Rng rng(1);
-  for (int64_t i = 0; i < batch.input.elements(); ++i) batch.input.span<float>()[i] = rng.Normal(i);
-  for (int64_t i = 0; i < kBatch; ++i) batch.labels.span<int64_t>()[i] = rng.Stream(1).Below(i, 10);
-  return batch;
-}
-
 void TrainStep(benchmark::State& state, const models::ModelRow& model, const amp::Recipe& recipe) {
   Device device;
   Trainer trainer(device, models::MakeModel({.name = std::string(model.name), .image = model.image}).value(),
                   MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
                   MakeConstantSchedule({}, 0.01, 1).value(), GradScaler::Create({.enabled = recipe.scales_loss}).value(),
                   {.policy = amp::MakePolicy(recipe)});
-  const Batch batch = RandomBatch(device, model.image);
+  const Batch batch = RandomBatch(device, model.image, kBatch);
   // Whether the step was taken: the loss scale may begin too high.
   const auto step = [&] {
     const absl::StatusOr<StepResult> result = trainer.Step(batch);

@@ -28,6 +28,7 @@
 #include "base/check.h"
 #include "base/cpu.h"
 #include "base/parallel.h"
+#include "bench/random_batch.h"
 #include "models/model.h"
 #include "nn/optim/adam.h"
 #include "nn/optim/sgd.h"
@@ -62,7 +63,7 @@ constexpr OptimizerCase kOptimizers[] = {
 class Runner {
  public:
   Runner(absl::string_view recipe_name, const ModelCase& model, int64_t batch, const OptimizerCase& optimizer)
-      : batch_(RandomBatch(model.image, batch)) {
+      : batch_(RandomBatch(device_, model.image, batch)) {
     const amp::Recipe recipe = amp::FindRecipe(recipe_name).value();
     trainer_ = std::make_unique<Trainer>(
         device_, models::MakeModel({.name = model.name, .width = model.width, .image = model.image}).value(),
@@ -78,15 +79,6 @@ class Runner {
   double Turn() { return Steps(steps_); }
 
  private:
-  Batch RandomBatch(const models::ImageShape& image, int64_t n) {
-    Batch batch = {Tensor::Empty(device_, DType::kF32, {n, image.height, image.width, image.channels}),
-                   Tensor::Empty(device_, DType::kI64, {n})};
-    const Rng rng(1);
-    for (int64_t i = 0; i < batch.input.elements(); ++i) batch.input.span<float>()[i] = rng.Normal(i);
-    for (int64_t i = 0; i < n; ++i) batch.labels.span<int64_t>()[i] = rng.Stream(1).Below(i, 10);
-    return batch;
-  }
-
   double Steps(int64_t steps) {
     const auto start = std::chrono::steady_clock::now();
     for (int64_t i = 0; i < steps; ++i) {

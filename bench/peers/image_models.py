@@ -4,6 +4,7 @@ MODELS names them; each takes its own width (0: the published one) and the numbe
 """
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -117,10 +118,76 @@ class GCN(nn.Module):
         return self.fc(h.mean(1))
 
 
+class Mlp(nn.Sequential):
+    def __init__(self, width, hidden):
+        super().__init__(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+
+class ViTBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = Mlp(width, 4 * width)
+
+    def forward(self, x):
+        b, n, d = x.shape
+        q, k, v = self.qkv(self.norm1(x)).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        x = x + self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, d))
+        return x + self.mlp(self.norm2(x))
+
+
+class ViT(nn.Module):
+    """4 x 4 patches and a class token; 6 blocks of attention and MLP; layer norm; linear of the class token."""
+
+    def __init__(self, width=0, num_classes=10):
+        super().__init__()
+        width = width or 192
+        self.patches = nn.Conv2d(3, width, 4, 4)
+        self.cls = nn.Parameter(torch.zeros(1, 1, width))
+        self.positions = nn.Parameter(torch.zeros(1, 65, width))
+        self.blocks = nn.Sequential(*(ViTBlock(width, 3) for _ in range(6)))
+        self.norm, self.head = nn.LayerNorm(width, eps=1e-6), nn.Linear(width, num_classes)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1) + self.positions
+        return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+class MixerBlock(nn.Module):
+    def __init__(self, tokens, width):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.tokens, self.channels = Mlp(tokens, width // 2), Mlp(width, 4 * width)
+
+    def forward(self, x):
+        x = x + self.tokens(self.norm1(x).transpose(1, 2)).transpose(1, 2)
+        return x + self.channels(self.norm2(x))
+
+
+class Mixer(nn.Module):
+    """4 x 4 patches; 8 blocks of an MLP over the tokens and one over the channels; layer norm; mean; linear."""
+
+    def __init__(self, width=0, num_classes=10):
+        super().__init__()
+        width = width or 256
+        self.patches = nn.Conv2d(3, width, 4, 4)
+        self.blocks = nn.Sequential(*(MixerBlock(64, width) for _ in range(8)))
+        self.norm, self.head = nn.LayerNorm(width, eps=1e-6), nn.Linear(width, num_classes)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        return self.head(self.norm(self.blocks(x)).mean(1))
+
+
 MODELS = {
     "cnn": CNN,
     "resnet18": lambda width=0, num_classes=10: ResNet((2, 2, 2, 2), width or 64, num_classes),
     "resnet20": lambda width=0, num_classes=10: ResNet((3, 3, 3), width or 16, num_classes),
     "mobilenetv2": MobileNetV2,
+    "vit": ViT,
+    "mixer": Mixer,
     "gcn": GCN,
 }

@@ -2,7 +2,8 @@
 
 A step is zero_grad, forward, cross-entropy, backward and SGD (momentum 0.9, weight decay 5e-4) on a batch of
 random 32 x 32 RGB images. Rows: {fp32, bf16 autocast} x {NCHW, channels_last} x {eager, torch.compile};
---fp16 adds fp16 autocast with a GradScaler. README.md says how to run it fairly.
+--fp16 adds fp16 autocast with a GradScaler. --halftone=FILE runs the built //bench:train_step and PyTorch in turns
+instead, model by model. README.md says how to run it fairly.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import itertools
 import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 
@@ -56,6 +58,37 @@ def measure(step, warmup, repetitions):
     return times
 
 
+def halftone_step(binary, name, recipe, threads, seconds):
+    """Milliseconds of Halftone's step: the mean of so many seconds."""
+    command = [binary, f"--threads={threads}", "--benchmark_format=json", f"--benchmark_min_time={seconds}",
+               f"--benchmark_filter={name}_step/{recipe}/"]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    return json.loads(output)["benchmarks"][0]["real_time"]
+
+
+def in_turns(args, models):
+    """Prints, for every model and precision, the medians of both sides and of the rounds' ratios."""
+    settings = list(itertools.product(_FORMATS, ["eager"] if args.eager_only else ["eager", "compile"]))
+    print(f"{'model':<13}{'precision':<10}{'Halftone ms':>12}{'PyTorch ms':>12}{'ratio':>8}{'of rounds':>16}  PyTorch's best")
+    for name, (precision, recipe) in itertools.product(models, (("fp32", "fp32"), ("bf16", "amp_bf16"))):
+        steps = {s: make_step(name, precision, s[0], s[1] == "compile", args.batch, 0) for s in settings}
+        for step in steps.values():
+            measure(step, args.warmup, 0)
+        ours, theirs = [], {s: [] for s in settings}
+        for _ in range(args.rounds):
+            ours.append(halftone_step(args.halftone, name, recipe, args.threads, 2))
+            for s, step in steps.items():
+                start, times = time.perf_counter(), []
+                while len(times) < 2 or time.perf_counter() < start + 2:
+                    times += measure(step, 0, 1)
+                theirs[s].append(statistics.mean(times))
+        best = min(settings, key=lambda s: statistics.median(theirs[s]))
+        ratios = [t / o for t, o in zip(theirs[best], ours)]
+        print(f"{name:<13}{precision:<10}{statistics.median(ours):>12.1f}{statistics.median(theirs[best]):>12.1f}"
+              f"{statistics.median(ratios):>8.2f}{min(ratios):>9.2f} to {max(ratios):.2f}  {' '.join(best)}", flush=True)
+        torch.compiler.reset()
+
+
 def machine():
     """What the numbers depend on: CPU, its matrix and half-precision features, libraries, allocator."""
     info = {}
@@ -88,6 +121,9 @@ def parse_args():
     parser.add_argument("--fp16_batch", type=int, default=8,
                         help="small: without fp16 kernels for weight gradients a step takes seconds")
     parser.add_argument("--eager_only", action="store_true", help="leave torch.compile out (it needs g++)")
+    parser.add_argument("--halftone", metavar="FILE", help="the built //bench:train_step, to be timed in turns with PyTorch")
+    parser.add_argument("--models", nargs="*", choices=MODELS, default=list(MODELS), help="with --halftone: which")
+    parser.add_argument("--rounds", type=int, default=5, help="with --halftone: how many turns, of two seconds each")
     parser.add_argument("--json", metavar="FILE", help="write everything measured there too; - is standard output")
     return parser.parse_args()
 
@@ -95,6 +131,9 @@ def parse_args():
 def main():
     args = parse_args()
     torch.set_num_threads(args.threads)
+    if args.halftone:
+        print(" ".join(f"{k}={v}" for k, v in machine().items()))
+        return in_turns(args, args.models)
     modes = ["eager"] if args.eager_only else ["eager", "compile"]
     settings = [(p, f, m, args.batch) for p, f, m in itertools.product(("fp32", "bf16"), _FORMATS, modes)]
     if args.fp16:

@@ -49,7 +49,8 @@ class RandomBits {
 
 // values[i]'s code to codes[i]. The spans are of one length and do not overlap; format.bits() is at most
 // Code's width. A double is rounded once. half and bfloat16 to nearest even with Overflow::kInfinity are as
-// fast as Convert (fp16/convert.h), doubles as slow as Encode.
+// fast as Convert (fp16/convert.h), doubles as slow as Encode, and so are formats without zero
+// (float8_e8m0fnu).
 void EncodeAll(const FloatFormat& format, absl::Span<const float> values, Rounding rounding,
                Overflow overflow, absl::Span<uint8_t> codes, const RandomBits& random = {});
 void EncodeAll(const FloatFormat& format, absl::Span<const float> values, Rounding rounding,

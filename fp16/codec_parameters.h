@@ -10,9 +10,11 @@
 namespace halftone {
 
 // Whether EncodeParameters and DecodeParameters can be had. Beyond these bounds float's subnormals would be
-// normal in the format, or the format's values none of float's normal ones.
-constexpr bool EncodesInLanes(const FloatFormat& format) { return format.bias <= 127; }
+// normal in the format, or the format's values none of float's normal ones. Nor of formats without zero: such
+// are scales, one for many elements.
+constexpr bool EncodesInLanes(const FloatFormat& format) { return format.has_zero() && format.bias <= 127; }
 constexpr bool DecodesInLanes(const FloatFormat& format) {
+  if (!format.has_zero()) return false;
   const int largest_exponent = static_cast<int>(format.largest_finite_code() >> format.mantissa_bits);
   return largest_exponent - format.bias <= 127 &&
          (format.bias == 127 || format.bias + format.mantissa_bits <= 127);

@@ -2,7 +2,8 @@
 //
 // A format is one row: the widths of its fields, its bias and which codes are no numbers. From the top a code
 // has a sign bit (if any), the biased exponent and the mantissa without its leading one; exponent 0 holds
-// zero and the subnormals. The largest magnitudes of codes may be infinity and NaNs.
+// zero and the subnormals. The largest magnitudes of codes may be infinity and NaNs. A format without
+// mantissa holds powers of two alone, for scales: no zero, no subnormals and no sign.
 //
 //   Decode(kFloat16, 0x3c00)                                                          // 1.0
 //   Encode(kFloat16, 0.1, Rounding::kNearestEven, Overflow::kInfinity)                // 0x2e66
@@ -13,7 +14,8 @@
 // fast way for arrays.
 //
 // Sources: IEEE 754-2019, "754" below; Open Compute Project, OCP 8-bit Floating Point Specification (OFP8),
-// revision 1.0, 2023, "OFP8" below; the names are those of the Python package ml_dtypes.
+// revision 1.0, 2023, "OFP8" below, and OCP Microscaling Formats (MX) Specification, version 1.0, 2023,
+// "MX"; the names are those of the Python package ml_dtypes.
 #ifndef HALFTONE_FP16_FORMAT_H_
 #define HALFTONE_FP16_FORMAT_H_
 
@@ -30,7 +32,7 @@ namespace halftone {
 // Which codes are NaNs.
 enum class NanCodes {
   kIeee,          // the highest exponent with a mantissa other than 0; there the mantissa 0 is infinity
-  kAllOnes,       // all bits but the sign are ones: OFP8's E4M3, S.1111.111
+  kAllOnes,       // all bits but the sign are ones: OFP8's E4M3, S.1111.111; MX's E8M0
   kNegativeZero,  // the sign bit alone, so that zero has no sign: the *fnuz types of ml_dtypes
   kNone,
 };
@@ -38,7 +40,7 @@ enum class NanCodes {
 struct FloatFormat {
   std::string_view name;  // as in ml_dtypes
   int exponent_bits;      // 1 to 8
-  int mantissa_bits;      // 1 to 23, without the leading one
+  int mantissa_bits;      // 0 to 23, without the leading one; 0: powers of two from 2^-bias on, no zero
   int bias;               // 754's is 2^(exponent_bits - 1) - 1; of any format, within 0 to 255
   bool has_sign;
   bool has_infinity;  // its code follows that of the largest finite value
@@ -50,7 +52,10 @@ struct FloatFormat {
   // All bits but the sign.
   constexpr uint32_t magnitude_mask() const { return (1u << (exponent_bits + mantissa_bits)) - 1; }
   constexpr bool has_nan() const { return nan_codes != NanCodes::kNone; }
+  constexpr bool has_zero() const { return mantissa_bits > 0; }
   constexpr bool has_negative_zero() const { return has_sign && nan_codes != NanCodes::kNegativeZero; }
+  // The exponent field of the smallest normal values.
+  constexpr int lowest_exponent_field() const { return has_zero() ? 1 : 0; }
 
   // Codes. infinity_code() and nan_code() only where there are such codes; nan_code() is positive if it can
   // be, and quiet (754, 6.2.1).
@@ -66,16 +71,17 @@ struct FloatFormat {
   }
 
   constexpr double largest_finite() const;
-  constexpr double smallest_normal() const;     // 2^(1 - bias)
-  constexpr double smallest_subnormal() const;  // 2^(1 - bias - mantissa_bits)
+  constexpr double smallest_normal() const;     // 2^(1 - bias); without zero 2^-bias
+  constexpr double smallest_subnormal() const;  // 2^(1 - bias - mantissa_bits); only with has_zero()
   constexpr double epsilon() const;             // 2^-mantissa_bits, from 1 to the next value
   // log10(2^(mantissa_bits + 1)): how many decimal digits the significand is worth.
   constexpr double decimal_digits() const { return (mantissa_bits + 1) * 0.30102999566398120; }
 
   // Whether the fields fit together; every row of a table must be valid. The rest of this file relies on it.
   constexpr bool valid() const {
-    if (exponent_bits < 1 || exponent_bits > 8 || mantissa_bits < 1 || mantissa_bits > 23) return false;
+    if (exponent_bits < 1 || exponent_bits > 8 || mantissa_bits < 0 || mantissa_bits > 23) return false;
     if (bias < 0 || bias > 255) return false;
+    if (!has_zero() && (has_sign || nan_codes != NanCodes::kAllOnes)) return false;
     if (nan_codes == NanCodes::kIeee && !has_infinity) return false;
     return nan_codes != NanCodes::kNegativeZero || has_sign;
   }
@@ -104,7 +110,11 @@ static_assert(kFloat16.valid() && kBfloat16.valid());
 // How a value between two neighbours of a format becomes one of them. A value that the format has is never
 // changed, in any mode.
 enum class Rounding {
-  kNearestEven,  // of two equally near the one with the even code: roundTiesToEven (4.3.1); OFP8 requires it
+  // Of two equally near the one with the even code: roundTiesToEven (4.3.1); OFP8 requires it. In a format
+  // without zero as PyTorch and ml_dtypes do, for MX says nothing of it: of two equally near the larger, for
+  // no significand is even there; and next to 2^-bias as if that were 0, all between it and 2^(1 - bias)
+  // becomes the latter.
+  kNearestEven,
   kNearestAway,  // of two equally near the larger magnitude: roundTiesToAway (4.3.1)
   kTowardZero,   // roundTowardZero (4.3.2)
   kUp,           // toward +infinity: roundTowardPositive (4.3.2)
@@ -144,14 +154,16 @@ constexpr double Decode(const FloatFormat& format, uint32_t code);
 // The code of a value, rounded once; from a float and a double of equal value the same.
 //
 // Zeros: a zero, and a negative value that is rounded to zero, keep their sign where the format has -0, else
-// they become 0 (754, 6.3).
+// they become 0 (754, 6.3). In a format without zero they become NaN, and positive values below its smallest
+// one, 2^-bias, become that in every mode.
 //
 // NaNs become quiet NaNs of the same sign, as far as the format has one. In formats with 754's codes
 // (float16, bfloat16, float8_e5m2) they keep the top bits of their payload (754, 6.2.3; as x86 does); the
 // NaNs of Overflow::kNan have none. In a format without NaNs they become the positive largest finite value,
 // as in NVIDIA's PTX (cvt to e2m1, e2m3 and e3m2); OFP8 says nothing of such formats.
 //
-// In a format without sign what is less than zero becomes NaN (0 where there is none), and -0 becomes 0.
+// In a format without sign what is less than zero becomes NaN (0 where there is none), and -0 becomes what 0
+// does.
 //
 // random_bits: used by Rounding::kStochastic alone, which may not do without.
 constexpr uint32_t Encode(const FloatFormat& format, float value, Rounding rounding, Overflow overflow,
@@ -256,20 +268,27 @@ constexpr uint32_t EncodeBinary64(const FloatFormat& format, uint64_t code, Roun
   if (magnitude > kDouble.infinity()) return EncodeNan(format, negative, magnitude & kDouble.mantissa_mask());
   if (negative && magnitude != 0 && !format.has_sign) return format.has_nan() ? format.nan_code() : 0;
   if (magnitude == kDouble.infinity()) return EncodeOverflow(format, negative, overflow);
+  if (!format.has_zero()) {
+    if (magnitude == 0) return format.nan_code();
+    if (magnitude <= static_cast<uint64_t>(kDouble.bias() - format.bias) << kDouble.mantissa_bits) return 0;
+  }
 
   const int exponent = static_cast<int>(magnitude >> kDouble.mantissa_bits);
   const uint64_t leading = exponent == 0 ? 0 : uint64_t{1} << kDouble.mantissa_bits;
   const uint64_t significand = (magnitude & kDouble.mantissa_mask()) | leading;
-  // The format's biased exponent, without an upper limit; below 1 the result is subnormal and drops more
-  // bits.
+  // The format's biased exponent, without an upper limit; below `lowest` the result is subnormal and drops
+  // more bits.
   const int to_exponent = std::max(exponent, 1) - kDouble.bias() + format.bias;
-  const int shift = kDouble.mantissa_bits - format.mantissa_bits + std::max(1 - to_exponent, 0);
+  const int lowest = rounding == Rounding::kNearestEven ? 1 : format.lowest_exponent_field();
+  const int shift = kDouble.mantissa_bits - format.mantissa_bits + std::max(lowest - to_exponent, 0);
   const uint64_t quotient = shift < 64 ? significand >> shift : 0;
   const uint64_t rest = shift < 64 ? significand - (quotient << shift) : significand;
-  const bool away = RoundsAway(rounding, negative, quotient % 2 == 1, rest, shift, random_bits);
   // The leading one, and the carry of rounding up, add themselves to the exponent.
-  const uint64_t exponent_field = static_cast<uint64_t>(std::max(to_exponent, 1) - 1) << format.mantissa_bits;
-  const uint64_t rounded = exponent_field + quotient + away;
+  const int before = std::max(to_exponent, lowest) - 1;  // -1 in the lowest binade of a format without zero
+  const uint64_t toward_zero = (static_cast<uint64_t>(before) << format.mantissa_bits) + quotient;
+  // Without mantissa the code's last bit is not the significand's.
+  const bool odd = (rounding == Rounding::kNearestEven ? quotient : toward_zero) % 2 == 1;
+  const uint64_t rounded = toward_zero + RoundsAway(rounding, negative, odd, rest, shift, random_bits);
 
   if (rounded > format.largest_finite_code()) {
     return EncodeOverflow(format, negative,
@@ -292,12 +311,13 @@ constexpr double Decode(const FloatFormat& format, uint32_t code) {
         kTo.infinity() | kTo.quiet_bit() | uint64_t{payload} << (kTo.mantissa_bits - format.mantissa_bits);
   } else if (IsInf(format, code)) {
     result = kTo.infinity();
-  } else if (magnitude != 0) {
+  } else if (magnitude != 0 || !format.has_zero()) {
     const int exponent = static_cast<int>(magnitude >> format.mantissa_bits);
-    const uint32_t leading = exponent == 0 ? 0 : 1u << format.mantissa_bits;
+    const int lowest = format.lowest_exponent_field();
+    const uint32_t leading = exponent < lowest ? 0 : 1u << format.mantissa_bits;
     result = std::bit_cast<uint64_t>(
         format_internal::MakeDouble((magnitude & format.mantissa_mask()) | leading,
-                                    std::max(exponent, 1) - format.bias - format.mantissa_bits));
+                                    std::max(exponent, lowest) - format.bias - format.mantissa_bits));
   }
   return std::bit_cast<double>(result | (negative ? kTo.sign_mask() : 0));
 }
@@ -326,8 +346,13 @@ constexpr uint32_t Encode(const FloatFormat& format, double value, Rounding roun
 }
 
 constexpr double FloatFormat::largest_finite() const { return Decode(*this, largest_finite_code()); }
-constexpr double FloatFormat::smallest_normal() const { return Decode(*this, mantissa_mask() + 1); }
-constexpr double FloatFormat::smallest_subnormal() const { return Decode(*this, 1); }
+constexpr double FloatFormat::smallest_normal() const {
+  return Decode(*this, has_zero() ? mantissa_mask() + 1 : 0);
+}
+constexpr double FloatFormat::smallest_subnormal() const {
+  HALFTONE_CHECK(has_zero());
+  return Decode(*this, 1);
+}
 constexpr double FloatFormat::epsilon() const { return format_internal::MakeDouble(1, -mantissa_bits); }
 
 }  // namespace halftone

@@ -18,19 +18,12 @@
 
 namespace halftone::reference {
 
-// The signed types of ml_dtypes without a row in the library, an unsigned one, and one with infinities and
-// one NaN.
+// An unsigned format, one with infinities and one NaN, and powers of two of another width and bias than MX's.
 inline constexpr std::array kOtherFormats = {
-    FloatFormat{"float8_e3m4", 3, 4, 3, true, true, NanCodes::kIeee},
-    FloatFormat{"float8_e4m3", 4, 3, 7, true, true, NanCodes::kIeee},
-    FloatFormat{"float8_e4m3b11fnuz", 4, 3, 11, true, false, NanCodes::kNegativeZero},
-    FloatFormat{"float8_e4m3fnuz", 4, 3, 8, true, false, NanCodes::kNegativeZero},
-    FloatFormat{"float8_e5m2fnuz", 5, 2, 16, true, false, NanCodes::kNegativeZero},
-    FloatFormat{"float6_e2m3fn", 2, 3, 1, true, false, NanCodes::kNone},
-    FloatFormat{"float6_e3m2fn", 3, 2, 3, true, false, NanCodes::kNone},
-    FloatFormat{"float4_e2m1fn", 2, 1, 1, true, false, NanCodes::kNone},
     FloatFormat{"unsigned", 4, 4, 7, false, false, NanCodes::kAllOnes},
     FloatFormat{"infinities and one NaN", 4, 3, 8, true, true, NanCodes::kNegativeZero},
+    FloatFormat{"powers of two", 5, 0, 15, false, false, NanCodes::kAllOnes},
+    FloatFormat{"powers of two and infinity", 4, 0, 1, false, true, NanCodes::kAllOnes},
 };
 
 inline constexpr std::array kRoundings = {
@@ -51,8 +44,9 @@ class FormatCodec {
       const int exponent = static_cast<int>(code >> format.mantissa_bits);
       const double mantissa = code % (1u << format.mantissa_bits);
       const double scale = std::ldexp(1.0, -format.mantissa_bits);
-      magnitudes_.push_back(exponent == 0 ? std::ldexp(mantissa * scale, 1 - format.bias)
-                                          : std::ldexp(1.0 + mantissa * scale, exponent - format.bias));
+      const bool subnormal = exponent == 0 && format.mantissa_bits > 0;
+      magnitudes_.push_back(subnormal ? std::ldexp(mantissa * scale, 1 - format.bias)
+                                      : std::ldexp(1.0 + mantissa * scale, exponent - format.bias));
     }
     largest_ = top - reserved - 1;
     sign_ = format.has_sign ? top : 0;
@@ -91,6 +85,9 @@ class FormatCodec {
     if (x < 0 && sign_ == 0) return format_.nan_codes == NanCodes::kNone ? 0 : nan_;
     if (std::isinf(x)) return Beyond(negative, overflow);
     const double magnitude = std::fabs(x);
+    const bool powers = format_.mantissa_bits == 0;
+    if (powers && x == 0) return nan_;
+    if (magnitude < magnitudes_[0]) return 0;
 
     uint32_t low = 0;  // the code of the largest value up to the magnitude, or that of the largest finite one
     if (magnitude >= magnitudes_[largest_]) {
@@ -107,7 +104,7 @@ class FormatCodec {
     bool up = false;
     switch (rounding) {
       case Rounding::kNearestEven:
-        up = fraction > 0.5 || (fraction == 0.5 && low % 2 == 1);
+        up = powers ? fraction >= 0.5 || low == 0 : fraction > 0.5 || (fraction == 0.5 && low % 2 == 1);
         break;
       case Rounding::kNearestAway:
         up = fraction >= 0.5;

@@ -25,6 +25,11 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 // 754's binary32 and the machine's own float.
 constexpr FloatFormat kFloat32 = {"float32", 8, 23, 127, true, true, NanCodes::kIeee};
 
+// One zero and one NaN; no NaN at all; powers of two.
+constexpr FloatFormat kE4m3fnuz = {"e4m3fnuz", 4, 3, 8, true, false, NanCodes::kNegativeZero};
+constexpr FloatFormat kE2m1fn = {"e2m1fn", 2, 1, 1, true, false, NanCodes::kNone};
+constexpr FloatFormat kE8m0fnu = {"e8m0fnu", 8, 0, 127, false, false, NanCodes::kAllOnes};
+
 const FloatFormat& Other(std::string_view name) {
   for (const FloatFormat& format : kOtherFormats) {
     if (format.name == name) return format;
@@ -36,6 +41,10 @@ const FloatFormat& Other(std::string_view name) {
 TEST(FormatTest, SameAsTwin) {
   reference::ExpectSameAsTwin(kFloat16);
   reference::ExpectSameAsTwin(kBfloat16);
+  for (const FloatFormat& format : {kE4m3fnuz, kE2m1fn, kE8m0fnu}) {
+    ASSERT_TRUE(format.valid()) << format.name;
+    reference::ExpectSameAsTwin(format);
+  }
 }
 
 TEST(FormatTest, OtherFormatsSameAsTwin) {
@@ -61,10 +70,13 @@ TEST(FormatTest, Facts) {
   static_assert(kBfloat16.epsilon() == 0x1p-7);
   static_assert(kBfloat16.infinity_code() == 0x7f80 && kBfloat16.nan_code() == 0x7fc0);
 
-  EXPECT_EQ(Other("float8_e4m3fnuz").largest_finite(), 240);
-  EXPECT_EQ(Other("float8_e4m3fnuz").nan_code(), 0x80);
-  EXPECT_FALSE(Other("float8_e4m3fnuz").has_negative_zero());
-  EXPECT_EQ(Other("float4_e2m1fn").largest_finite(), 6);
+  static_assert(kE4m3fnuz.largest_finite() == 240);
+  static_assert(kE4m3fnuz.nan_code() == 0x80);
+  static_assert(!kE4m3fnuz.has_negative_zero());
+  static_assert(kE2m1fn.largest_finite() == 6);
+  static_assert(kE8m0fnu.bits() == 8 && !kE8m0fnu.has_zero() && !kE8m0fnu.has_negative_zero());
+  static_assert(kE8m0fnu.smallest_normal() == 0x1p-127 && kE8m0fnu.largest_finite() == 0x1p127);
+  static_assert(kE8m0fnu.nan_code() == 0xff && kE8m0fnu.epsilon() == 1);
   EXPECT_EQ(Other("unsigned").bits(), 8);
 }
 
@@ -76,11 +88,19 @@ TEST(FormatTest, InvalidRows) {
   };
   EXPECT_TRUE(valid([](FloatFormat&) {}));
   EXPECT_FALSE(valid([](FloatFormat& f) { f.exponent_bits = 9; }));
-  EXPECT_FALSE(valid([](FloatFormat& f) { f.mantissa_bits = 0; }));
+  EXPECT_FALSE(valid([](FloatFormat& f) { f.mantissa_bits = -1; }));
   EXPECT_FALSE(valid([](FloatFormat& f) { f.mantissa_bits = 24; }));
   EXPECT_FALSE(valid([](FloatFormat& f) { f.bias = 256; }));
   EXPECT_FALSE(valid([](FloatFormat& f) { f.has_infinity = false; }));
   EXPECT_FALSE(valid([](FloatFormat& f) { f.has_sign = false, f.nan_codes = NanCodes::kNegativeZero; }));
+  // Without mantissa, and so without zero, only without sign and with a NaN.
+  const auto powers = [](FloatFormat& f) {
+    f.mantissa_bits = 0, f.has_sign = false, f.nan_codes = NanCodes::kAllOnes;
+  };
+  EXPECT_TRUE(valid(powers));
+  EXPECT_FALSE(valid([&](FloatFormat& f) { powers(f), f.has_sign = true; }));
+  EXPECT_FALSE(valid([&](FloatFormat& f) { powers(f), f.nan_codes = NanCodes::kNone; }));
+  EXPECT_FALSE(valid([&](FloatFormat& f) { powers(f), f.nan_codes = NanCodes::kIeee; }));
 }
 
 // The value types are the same formats, and their conversion is kNearestEven with kInfinity: for NaNs too.
@@ -158,10 +178,10 @@ TEST(FormatTest, Nans) {
       EXPECT_EQ(encode(kBfloat16, signalling), 0xffe0);
       // A float's signalling NaN with a payload that the format has no room for.
       EXPECT_EQ(Encode(kFloat16, std::bit_cast<float>(0x7f800001), rounding, overflow, 0), 0x7e00);
-      EXPECT_EQ(encode(Other("float8_e4m3fnuz"), kNan), 0x80);
-      EXPECT_EQ(encode(Other("float8_e4m3fnuz"), -kNan), 0x80);
-      EXPECT_EQ(encode(Other("float4_e2m1fn"), kNan), 0x7);
-      EXPECT_EQ(encode(Other("float4_e2m1fn"), -kNan), 0x7);
+      EXPECT_EQ(encode(kE4m3fnuz, kNan), 0x80);
+      EXPECT_EQ(encode(kE4m3fnuz, -kNan), 0x80);
+      EXPECT_EQ(encode(kE2m1fn, kNan), 0x7);
+      EXPECT_EQ(encode(kE2m1fn, -kNan), 0x7);
       EXPECT_EQ(encode(Other("unsigned"), -kNan), 0xff);
     }
   }
@@ -173,13 +193,51 @@ TEST(FormatTest, Zeros) {
     for (const Overflow overflow : kOverflows) {
       EXPECT_EQ(Encode(kFloat16, 0.0, rounding, overflow, 0), 0x0000);
       EXPECT_EQ(Encode(kFloat16, -0.0, rounding, overflow, 0), 0x8000);
-      EXPECT_EQ(Encode(Other("float8_e4m3fnuz"), -0.0, rounding, overflow, 0), 0x00);
+      EXPECT_EQ(Encode(kE4m3fnuz, -0.0, rounding, overflow, 0), 0x00);
       EXPECT_EQ(Encode(Other("unsigned"), -0.0, rounding, overflow, 0), 0x00);
     }
   }
   EXPECT_EQ(Encode(kFloat16, -1e-30, Rounding::kUp, Overflow::kInfinity), 0x8000);
   EXPECT_EQ(Encode(kFloat16, -1e-30, Rounding::kDown, Overflow::kInfinity), 0x8001);
-  EXPECT_EQ(Encode(Other("float8_e4m3fnuz"), -1e-30, Rounding::kUp, Overflow::kInfinity), 0x00);
+  EXPECT_EQ(Encode(kE4m3fnuz, -1e-30, Rounding::kUp, Overflow::kInfinity), 0x00);
+}
+
+// Scales: what is no positive number is NaN, what is smaller than the smallest value is that.
+TEST(FormatTest, PowersOfTwo) {
+  const auto encode = [](double x, Rounding rounding, uint32_t random_bits = 0) {
+    return Encode(kE8m0fnu, x, rounding, Overflow::kInfinity, random_bits);
+  };
+  for (const Rounding rounding : kRoundings) {
+    for (const double x : {0.0, -0.0, -1.0, -1e-300, -kInf, kInf, kNan}) {
+      EXPECT_EQ(encode(x, rounding), 0xff) << x;
+    }
+    for (const double x : {5e-324, 0x1p-149, 0x1.fp-128, 0x1p-127}) EXPECT_EQ(encode(x, rounding), 0) << x;
+    for (uint32_t code = 0; code < 0xff; ++code) {
+      EXPECT_EQ(encode(std::ldexp(1.0, static_cast<int>(code) - 127), rounding), code);
+    }
+    EXPECT_EQ(Encode(kE8m0fnu, kInf, rounding, Overflow::kSaturate, 0), 0xfe);
+  }
+  // To nearest: halves up, whether the lower code is even or odd.
+  for (const uint32_t code : {1u, 2u, 127u, 128u}) {
+    const double value = Decode(kE8m0fnu, code);
+    for (const Rounding rounding : {Rounding::kNearestEven, Rounding::kNearestAway}) {
+      EXPECT_EQ(encode(std::nextafter(1.5 * value, 0), rounding), code);
+      EXPECT_EQ(encode(1.5 * value, rounding), code + 1);
+    }
+    EXPECT_EQ(encode(1.99 * value, Rounding::kTowardZero), code);
+    EXPECT_EQ(encode(1.01 * value, Rounding::kUp), code + 1);
+    EXPECT_EQ(encode(1.99 * value, Rounding::kDown), code);
+    EXPECT_EQ(encode(1.5 * value, Rounding::kToOdd), code | 1);
+    EXPECT_EQ(encode(1.25 * value, Rounding::kStochastic, 0x3fffffff), code + 1);
+    EXPECT_EQ(encode(1.25 * value, Rounding::kStochastic, 0x40000000), code);
+  }
+  // Next to the smallest value.
+  EXPECT_EQ(encode(0x1.000001p-127, Rounding::kNearestEven), 1);
+  EXPECT_EQ(encode(0x1.000001p-127, Rounding::kNearestAway), 0);
+  // Next to the largest.
+  EXPECT_EQ(encode(0x1.7fffffp127, Rounding::kNearestEven), 0xfe);
+  EXPECT_EQ(encode(0x1.8p127, Rounding::kNearestEven), 0xff);
+  EXPECT_EQ(encode(0x1.8p127, Rounding::kTowardZero), 0xfe);
 }
 
 TEST(FormatTest, OverflowOfDirectedModes) {

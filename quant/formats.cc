@@ -26,6 +26,17 @@ constexpr Alias kAliases[] = {
     {"e4m3", kFloat8E4m3fn},
     {"fp8_e5m2", kFloat8E5m2},
     {"e5m2", kFloat8E5m2},
+    {"e3m4", kFloat8E3m4},
+    {"e4m3b11fnuz", kFloat8E4m3b11fnuz},
+    {"e4m3fnuz", kFloat8E4m3fnuz},
+    {"e5m2fnuz", kFloat8E5m2fnuz},
+    {"fp6_e2m3", kFloat6E2m3fn},
+    {"e2m3", kFloat6E2m3fn},
+    {"fp6_e3m2", kFloat6E3m2fn},
+    {"e3m2", kFloat6E3m2fn},
+    {"fp4_e2m1", kFloat4E2m1fn},
+    {"e2m1", kFloat4E2m1fn},
+    {"e8m0", kFloat8E8m0fnu},
 };
 
 }  // namespace

@@ -30,7 +30,7 @@ struct FileArray {
   Shape shape;
   uint64_t offset = 0;  // of its first byte, from the start of the file; where they do not lie together, its
                         // first element's, or 0
-  uint64_t bytes = 0;   // of its elements, once read: elements * SizeOf(type)
+  uint64_t bytes = 0;  // of its elements, once read: elements * SizeOf(type). FileBytes are those in the file
   bool fortran_order = false;  // the first index runs fastest, not the last
 };
 
@@ -47,6 +47,8 @@ inline constexpr int kMaxArrayRank = 64;
 // later.
 absl::optional<uint64_t> ArrayBytes(DType dtype, absl::Span<const int64_t> dims);
 absl::optional<uint64_t> ArrayBytes(ElementType type, absl::Span<const int64_t> dims);
+// What they take in a file, where codes of fewer than 8 bits are packed.
+absl::optional<uint64_t> FileBytes(ElementType type, absl::Span<const int64_t> dims);
 
 }  // namespace halftone
 

@@ -51,7 +51,7 @@ TEST(ArraySafetyTest, EveryTypeAsItsValues) {
   for (int i = 0; i < 8 * kElements; ++i) elements += static_cast<char>(i % 64 + 1);
   for (const ElementType type : kAllElementTypes) {
     SCOPED_TRACE(std::string(NameOf(type)));
-    const std::string path = TempFile("elements.raw", elements.substr(0, kElements * SizeOf(type)));
+    const std::string path = TempFile("elements.raw", elements.substr(0, kElements * BitsOf(type) / 8));
     const auto file = Open(path, {.raw_type = type});
     SafetyCheck expected({kFloat16, kBfloat16});
     expected.Add(Values(*file, 0));

@@ -20,7 +20,7 @@ absl::Status Refuse(absl::string_view path, absl::string_view why) {
 }
 
 absl::Status FillBytes(absl::string_view path, FileArray& array) {
-  const absl::optional<uint64_t> bytes = ArrayBytes(array.type, array.shape.dims());
+  const absl::optional<uint64_t> bytes = FileBytes(array.type, array.shape.dims());
   if (!bytes.has_value()) {
     return Refuse(path, absl::StrCat("array ", QuotedForError(array.name), ": ", NameOf(array.type),
                                      " of shape ", array.shape.ToString(), " is larger than any memory"));

@@ -34,9 +34,10 @@ class ArrayWriter {
   //   .safetensors   every ElementType, in C order; strings beside the arrays (__metadata__)
   //   .npy           exactly one array; the format keeps neither its name nor metadata; version 1.0
   // Errors: InvalidArgument (another extension; no single array for .npy; for .safetensors two arrays of one
-  // name, one named "__metadata__", one in Fortran order, text that is not UTF-8, a header above the format's
-  // 100 MB; in both an array larger than any memory or of more than kMaxArrayRank dimensions), Unimplemented
-  // (an element type that NumPy does not have), and what the file system says.
+  // name, one named "__metadata__", one in Fortran order, one that ends within a byte, text that is not
+  // UTF-8, a header above the format's 100 MB; in both an array larger than any memory or of more than
+  // kMaxArrayRank dimensions), Unimplemented (an element type that NumPy does not have), and what the file
+  // system says.
   static absl::StatusOr<std::unique_ptr<ArrayWriter>> Create(const std::string& path,
                                                              std::vector<FileArray> arrays,
                                                              const Metadata& metadata = {});
@@ -45,12 +46,13 @@ class ArrayWriter {
                                                                         const Metadata& metadata = {});
   static absl::StatusOr<std::unique_ptr<ArrayWriter>> CreateNpy(const std::string& path, FileArray array);
 
-  // In the order of their bytes, offset and bytes filled in. Safetensors aligns elements by order: arrays of
-  // larger elements come first, and otherwise the order is the caller's.
+  // In the order of their bytes, offset and bytes filled in: the bytes in the file, codes of fewer than 8
+  // bits being packed (quant/pack.h) there. Safetensors aligns elements by order: arrays of larger elements
+  // come first, and otherwise the order is the caller's.
   const std::vector<FileArray>& arrays() const { return arrays_; }
 
   // The next bytes of arrays()[0], then of arrays()[1], and so on: little-endian elements in the array's
-  // order. A piece may end anywhere.
+  // order, as they are in the file. A piece may end anywhere.
   absl::Status Append(absl::Span<const char> bytes);
 
   // Every byte has been appended.

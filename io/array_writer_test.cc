@@ -16,6 +16,7 @@
 #include "io/element_type.h"
 #include "io/open_array_file.h"
 #include "io/test_files.h"
+#include "quant/pack.h"
 
 namespace halftone {
 namespace {
@@ -31,6 +32,15 @@ std::string Bytes(const FileArray& array) {
   std::string bytes(array.bytes, '\0');
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 7 + array.name.size());
   return bytes;
+}
+
+// Bytes as they are in a file as they are read.
+std::string OneAByte(const FileArray& array, const std::string& bytes) {
+  const int bits = BitsOf(array.type);
+  if (bits >= 8) return bytes;
+  std::vector<uint8_t> codes(array.bytes);
+  UnpackBits(bits, std::vector<uint8_t>(bytes.begin(), bytes.end()), absl::MakeSpan(codes));
+  return std::string(codes.begin(), codes.end());
 }
 
 std::string ReadArray(const ArrayFile& file, size_t index) {
@@ -64,7 +74,8 @@ TEST(ArrayWriterTest, SafetensorsOfEveryType) {
   const std::string path = TempPath("every.safetensors");
   std::vector<FileArray> arrays;
   for (const ElementType type : kAllElementTypes) {
-    for (const Shape& shape : {Shape{3, 5}, Shape{}, Shape{0, 2}}) {
+    for (const Shape& shape : {Shape{3, 5}, Shape{}, Shape{0, 2}, Shape{2, 4}}) {
+      if (BitsOf(type) < 8 && shape.elements() % 2 != 0) continue;  // ends within a byte
       arrays.push_back({absl::StrCat(NameOf(type), shape.ToString()), type, shape});
     }
   }
@@ -89,7 +100,7 @@ TEST(ArrayWriterTest, SafetensorsOfEveryType) {
     EXPECT_EQ(read.shape, written.shape);
     EXPECT_EQ(read.offset, written.offset);
     EXPECT_EQ(read.offset % SizeOf(read.type), 0u) << read.name;
-    EXPECT_EQ(ReadArray(**file, i), Bytes(written)) << read.name;
+    EXPECT_EQ(ReadArray(**file, i), OneAByte(read, Bytes(written))) << read.name;
   }
 }
 
@@ -109,7 +120,7 @@ TEST(ArrayWriterTest, NpyOfEveryTypeThatNumPyHas) {
     for (const bool fortran_order : {false, true}) {
       const std::string path = TempPath("one.npy");
       WriterOr writer = ArrayWriter::Create(path, {{"lost", type, Shape{3, 4}, 0, 0, fortran_order}});
-      if (type == ElementType::kBF16 || type == ElementType::kF8E4M3FN || type == ElementType::kF8E5M2) {
+      if (type == ElementType::kBF16 || (IsFloat(type) && BitsOf(type) <= 8)) {
         EXPECT_EQ(writer.status().code(), absl::StatusCode::kUnimplemented);
         EXPECT_THAT(writer.status().message(),
                     AllOf(HasSubstr(absl::StrCat("NumPy has no ", NameOf(type))), HasSubstr("safetensors")));

@@ -98,6 +98,12 @@ absl::StatusOr<IdxHeader> ReadIdxHeader(const InputFile& file) {
   return header;
 }
 
+// "2 bytes", "6 bits".
+std::string SizeInWords(ElementType type) {
+  const int bits = BitsOf(type);
+  return bits < 8 ? absl::StrCat(bits, " bits") : absl::StrCat(SizeOf(type), bits == 8 ? " byte" : " bytes");
+}
+
 std::string NameFromPath(const std::string& path) { return std::filesystem::path(path).stem().string(); }
 
 }  // namespace
@@ -127,18 +133,20 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenNpyArray(std::unique_ptr<InputFil
 
 absl::StatusOr<std::unique_ptr<ArrayFile>> OpenRawArray(std::unique_ptr<InputFile> file, ElementType type,
                                                         const absl::optional<Shape>& shape) {
-  const uint64_t size = SizeOf(type);
-  if (!shape.has_value() && file->size() % size != 0) {
+  const auto bits = static_cast<uint64_t>(BitsOf(type));
+  // Without overflow: the elements of every 8 * bits bits, and those of the rest.
+  const uint64_t rest = file->size() % bits * 8;
+  if (!shape.has_value() && rest % bits != 0) {
     return Damaged(file->path(), absl::StrCat("the file's ", file->size(), " bytes are no whole number of ",
-                                              NameOf(type), ", which take ", size, " each"));
+                                              NameOf(type), ", which take ", SizeInWords(type), " each"));
   }
-  const Shape dims = shape.value_or(Shape{static_cast<int64_t>(file->size() / size)});
+  const Shape dims = shape.value_or(Shape{static_cast<int64_t>(file->size() / bits * 8 + rest / bits)});
   if (dims.rank() > kMaxArrayRank) {
     return absl::InvalidArgumentError(absl::StrCat(file->path(), ": a shape of ", dims.rank(),
                                                    " dimensions is given; at most ", kMaxArrayRank,
                                                    " are read"));
   }
-  const absl::optional<uint64_t> bytes = ArrayBytes(type, dims.dims());
+  const absl::optional<uint64_t> bytes = FileBytes(type, dims.dims());
   if (!bytes.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat(file->path(), ": shape ", dims.ToString(), " is larger than any memory"));
@@ -147,7 +155,7 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenRawArray(std::unique_ptr<InputFil
     return Damaged(file->path(), absl::StrCat(NameOf(type), " of shape ", dims.ToString(), " takes ", *bytes,
                                               " bytes, but the file has ", file->size()));
   }
-  FileArray array{NameFromPath(file->path()), type, dims, 0, *bytes};
+  FileArray array{NameFromPath(file->path()), type, dims, 0, *ArrayBytes(type, dims.dims())};
   return std::make_unique<RangeFile>("raw", std::move(file), std::vector<FileArray>{std::move(array)});
 }
 

@@ -19,39 +19,54 @@ static_assert(std::endian::native == std::endian::little, "elements are loaded a
 struct Row {
   ElementType type;
   absl::string_view name;
-  size_t size;
+  int bits;
   absl::optional<DType> dtype;
 };
 
 const Row& RowOf(ElementType type) {
   static constexpr Row kRows[] = {
-      {ElementType::kF64, "float64", 8, DType::kF64},
-      {ElementType::kF32, "float32", 4, DType::kF32},
-      {ElementType::kF16, "float16", 2, DType::kF16},
-      {ElementType::kBF16, "bfloat16", 2, DType::kBF16},
-      {ElementType::kF8E4M3FN, "float8_e4m3fn", 1, absl::nullopt},
-      {ElementType::kF8E5M2, "float8_e5m2", 1, absl::nullopt},
-      {ElementType::kI64, "int64", 8, DType::kI64},
-      {ElementType::kI32, "int32", 4, DType::kI32},
-      {ElementType::kI16, "int16", 2, absl::nullopt},
-      {ElementType::kI8, "int8", 1, absl::nullopt},
-      {ElementType::kU64, "uint64", 8, absl::nullopt},
-      {ElementType::kU32, "uint32", 4, absl::nullopt},
-      {ElementType::kU16, "uint16", 2, absl::nullopt},
-      {ElementType::kU8, "uint8", 1, DType::kU8},
-      {ElementType::kBool, "bool", 1, absl::nullopt},
+      {ElementType::kF64, "float64", 64, DType::kF64},
+      {ElementType::kF32, "float32", 32, DType::kF32},
+      {ElementType::kF16, "float16", 16, DType::kF16},
+      {ElementType::kBF16, "bfloat16", 16, DType::kBF16},
+      {ElementType::kF8E4M3FN, "float8_e4m3fn", 8, absl::nullopt},
+      {ElementType::kF8E5M2, "float8_e5m2", 8, absl::nullopt},
+      {ElementType::kF8E4M3FNUZ, "float8_e4m3fnuz", 8, absl::nullopt},
+      {ElementType::kF8E5M2FNUZ, "float8_e5m2fnuz", 8, absl::nullopt},
+      {ElementType::kF8E8M0FNU, "float8_e8m0fnu", 8, absl::nullopt},
+      {ElementType::kF6E2M3FN, "float6_e2m3fn", 6, absl::nullopt},
+      {ElementType::kF6E3M2FN, "float6_e3m2fn", 6, absl::nullopt},
+      {ElementType::kF4E2M1FN, "float4_e2m1fn", 4, absl::nullopt},
+      {ElementType::kI64, "int64", 64, DType::kI64},
+      {ElementType::kI32, "int32", 32, DType::kI32},
+      {ElementType::kI16, "int16", 16, absl::nullopt},
+      {ElementType::kI8, "int8", 8, absl::nullopt},
+      {ElementType::kU64, "uint64", 64, absl::nullopt},
+      {ElementType::kU32, "uint32", 32, absl::nullopt},
+      {ElementType::kU16, "uint16", 16, absl::nullopt},
+      {ElementType::kU8, "uint8", 8, DType::kU8},
+      {ElementType::kBool, "bool", 8, absl::nullopt},
   };
   const Row& row = kRows[static_cast<size_t>(type)];
   HALFTONE_CHECK(row.type == type);
   return row;
 }
 
-constexpr std::array<float, 256> ValuesOf(const FloatFormat& format) {
-  std::array<float, 256> values = {};
-  for (uint32_t code = 0; code < values.size(); ++code)
-    values[code] = static_cast<float>(Decode(format, code));
+using ByteValues = std::array<float, 256>;
+
+// What the bytes mean; those of a format of fewer bits by their lower bits.
+constexpr ByteValues ValuesOf(const FloatFormat& format) {
+  ByteValues values = {};
+  for (uint32_t byte = 0; byte < values.size(); ++byte)
+    values[byte] = static_cast<float>(Decode(format, byte % (1u << format.bits())));
   return values;
 }
+
+// By type, from kF8E4M3FN on.
+constexpr ByteValues kByteValues[] = {
+    ValuesOf(kFloat8E4m3fn),  ValuesOf(kFloat8E5m2),   ValuesOf(kFloat8E4m3fnuz), ValuesOf(kFloat8E5m2fnuz),
+    ValuesOf(kFloat8E8m0fnu), ValuesOf(kFloat6E2m3fn), ValuesOf(kFloat6E3m2fn),   ValuesOf(kFloat4E2m1fn),
+};
 
 template <typename From, typename To>
 void Convert(const char* from, absl::Span<To> to) {
@@ -63,13 +78,12 @@ void Convert(const char* from, absl::Span<To> to) {
 }
 
 template <typename To>
-void ConvertTable(const std::array<float, 256>& table, const char* from, absl::Span<To> to) {
+void ConvertTable(const ByteValues& table, const char* from, absl::Span<To> to) {
   for (size_t i = 0; i < to.size(); ++i) to[i] = table[static_cast<uint8_t>(from[i])];
 }
 
 template <typename To>
 void ConvertAny(ElementType type, absl::Span<const char> bytes, absl::Span<To> to) {
-  static constexpr std::array kE4M3FN = ValuesOf(kFloat8E4m3fn), kE5M2 = ValuesOf(kFloat8E5m2);
   HALFTONE_CHECK(bytes.size() == to.size() * SizeOf(type));
   const char* from = bytes.data();
   switch (type) {
@@ -82,9 +96,15 @@ void ConvertAny(ElementType type, absl::Span<const char> bytes, absl::Span<To> t
     case ElementType::kBF16:
       return Convert<bfloat16>(from, to);
     case ElementType::kF8E4M3FN:
-      return ConvertTable(kE4M3FN, from, to);
     case ElementType::kF8E5M2:
-      return ConvertTable(kE5M2, from, to);
+    case ElementType::kF8E4M3FNUZ:
+    case ElementType::kF8E5M2FNUZ:
+    case ElementType::kF8E8M0FNU:
+    case ElementType::kF6E2M3FN:
+    case ElementType::kF6E3M2FN:
+    case ElementType::kF4E2M1FN:
+      return ConvertTable(
+          kByteValues[static_cast<size_t>(type) - static_cast<size_t>(ElementType::kF8E4M3FN)], from, to);
     case ElementType::kI64:
       return Convert<int64_t>(from, to);
     case ElementType::kI32:
@@ -109,7 +129,9 @@ void ConvertAny(ElementType type, absl::Span<const char> bytes, absl::Span<To> t
 
 }  // namespace
 
-size_t SizeOf(ElementType type) { return RowOf(type).size; }
+size_t SizeOf(ElementType type) { return static_cast<size_t>(BitsOf(type) + 7) / 8; }
+
+int BitsOf(ElementType type) { return RowOf(type).bits; }
 
 absl::string_view NameOf(ElementType type) { return RowOf(type).name; }
 
@@ -120,7 +142,7 @@ absl::optional<ElementType> ElementTypeFromName(absl::string_view name) {
   return absl::nullopt;
 }
 
-bool IsFloat(ElementType type) { return type <= ElementType::kF8E5M2; }
+bool IsFloat(ElementType type) { return type <= ElementType::kF4E2M1FN; }
 
 ElementType ElementTypeOf(DType dtype) {
   for (const ElementType type : kAllElementTypes) {

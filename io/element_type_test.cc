@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "fp16/format.h"
 #include "gtest/gtest.h"
+#include "quant/formats.h"
 
 namespace halftone {
 namespace {
@@ -35,7 +37,7 @@ TEST(ElementTypeTest, NamesAndDTypesAgreeWithTensors) {
     EXPECT_EQ(IsFloat(*dtype), IsFloat(type));
   }
   EXPECT_FALSE(ElementTypeFromName("float12").has_value());
-  EXPECT_TRUE(IsFloat(ElementType::kF8E5M2));
+  EXPECT_TRUE(IsFloat(ElementType::kF4E2M1FN));
   EXPECT_FALSE(IsFloat(ElementType::kBool));
 }
 
@@ -88,6 +90,27 @@ TEST(ElementTypeTest, EveryCodeOfFloat8) {
   }
   EXPECT_EQ(e4m3[0x7e], 448);
   EXPECT_EQ(e5m2[0x7b], 57344);
+}
+
+// By the formats of the same names; bits beyond theirs do not count.
+TEST(ElementTypeTest, EveryByteOfEveryNarrowFloat) {
+  std::string bytes(256, '\0');
+  for (int i = 0; i < 256; ++i) bytes[i] = static_cast<char>(i);
+  int narrow = 0;
+  for (const ElementType type : kAllElementTypes) {
+    if (!IsFloat(type) || BitsOf(type) > 8) continue;
+    SCOPED_TRACE(std::string(NameOf(type)));
+    ++narrow;
+    const FloatFormat format = *FindFloatFormat(NameOf(type));
+    EXPECT_EQ(BitsOf(type), format.bits());
+    EXPECT_EQ(SizeOf(type), 1u);
+    const std::vector<double> values = Doubles(type, bytes);
+    for (uint32_t i = 0; i < 256; ++i) {
+      const double expected = Decode(format, i % (1u << format.bits()));
+      EXPECT_TRUE(values[i] == expected || (std::isnan(values[i]) && std::isnan(expected))) << i;
+    }
+  }
+  EXPECT_EQ(narrow, 8);
 }
 
 TEST(ElementTypeTest, FloatsAreRoundedOnce) {

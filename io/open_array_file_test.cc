@@ -34,9 +34,48 @@ TEST(OpenArrayFileTest, SafetensorsByContentWithTypesThatNoTensorHas) {
   EXPECT_EQ((*file)->arrays()[0].type, ElementType::kF8E4M3FN);
   EXPECT_EQ((*file)->arrays()[0].shape, Shape({2, 2}));
   EXPECT_THAT(Values(**file, 0), ElementsAre(1, -1, 448, 1.0 / 512));
+  const auto scales = OpenArrayFile(TempFile("scales", Safetensors("F8_E8M0", "\x7f\x80\x7d\x7f")));
+  ASSERT_TRUE(scales.ok()) << scales.status();
+  EXPECT_THAT(Values(**scales, 0), ElementsAre(1, 2, 0.25, 1));
   const auto bools = OpenArrayFile(TempFile("bools", Safetensors("BOOL", absl::string_view("\1\0", 2))));
   ASSERT_TRUE(bools.ok()) << bools.status();
   EXPECT_THAT(Values(**bools, 0), ElementsAre(1, 0));
+}
+
+// One code a byte once read, in any range.
+TEST(OpenArrayFileTest, PackedCodes) {
+  const auto open = [](absl::string_view dtype, absl::string_view shape, absl::string_view data) {
+    const std::string json = absl::StrCat("{\"t\":{\"dtype\":\"", dtype, "\",\"shape\":", shape,
+                                          ",\"data_offsets\":[0,", data.size(), "]}}");
+    return OpenArrayFile(TempFile("packed", absl::StrCat(LittleEndian(json.size(), 8), json, data)));
+  };
+  const auto f4 = open("F4", "[3,2]", "\x21\x93\xf7");
+  ASSERT_TRUE(f4.ok()) << f4.status();
+  const FileArray& array = (*f4)->arrays()[0];
+  EXPECT_EQ(array.type, ElementType::kF4E2M1FN);
+  EXPECT_EQ(array.shape, Shape({3, 2}));
+  EXPECT_EQ(array.bytes, 6u);
+  EXPECT_THAT(Values(**f4, 0), ElementsAre(0.5, 1, 1.5, -0.5, 6, -6));
+  for (uint64_t begin = 0; begin <= 6; ++begin) {
+    for (uint64_t end = begin; end <= 6; ++end) {
+      std::string codes;
+      const absl::Status status = (*f4)->ReadRange(0, begin, end, [&](absl::Span<const char> c) {
+        codes.append(c.data(), c.size());
+        return absl::OkStatus();
+      });
+      EXPECT_TRUE(status.ok()) << status;
+      EXPECT_EQ(codes, std::string("\1\2\3\x9\7\xf").substr(begin, end - begin));
+    }
+  }
+  const auto f6 = open("F6_E3M2", "[4]", "\x4c\xf0\x7d");  // 0b001100, 0b000001, 0b011111, 0b011111
+  ASSERT_TRUE(f6.ok()) << f6.status();
+  EXPECT_THAT(Values(**f6, 0), ElementsAre(1, 0.0625, 28, 28));
+  for (const char* shape : {"[3]", "[5]"}) {
+    EXPECT_THAT(open("F4", shape, "\x21\x43").status().message(), HasSubstr("ends within a byte")) << shape;
+  }
+  EXPECT_THAT(open("F4", "[6]", "\x21\x43").status().message(), HasSubstr("takes 3 bytes"));
+  EXPECT_THAT(open("F4", "[4611686018427387904]", "").status().message(),
+              HasSubstr("larger than any memory"));
 }
 
 TEST(OpenArrayFileTest, EveryArrayOfSafetensorsIsWhatItsReaderReads) {

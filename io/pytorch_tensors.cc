@@ -136,7 +136,7 @@ class TensorReader {
     const absl::optional<Global> global = GlobalOf(pickle_, ref);
     if (!global.has_value()) return Damaged(who_, "its dtype is none");
     const absl::optional<ElementType> type = ElementTypeFromName(global->name);
-    if (!type.has_value()) return UnknownType(global->name);
+    if (!type.has_value() || BitsOf(*type) < 8) return UnknownType(global->name);
     tensor_.type = *type;
     return absl::OkStatus();
   }

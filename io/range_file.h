@@ -23,6 +23,11 @@ namespace halftone {
 absl::Status ReadElements(const InputFile& file, uint64_t begin, uint64_t end, size_t size, bool big_endian,
                           ChunkFunction f);
 
+// Gives f the codes [begin, end) of those of `bits` < 8 bits that lie packed in the file from `offset` on
+// (quant/pack.h), one a byte, in chunks.
+absl::Status ReadPacked(const InputFile& file, uint64_t offset, int bits, uint64_t begin, uint64_t end,
+                        ChunkFunction f);
+
 class RangeFile final : public ArrayFile {
  public:
   using Metadata = std::map<std::string, std::string>;
@@ -39,6 +44,9 @@ class RangeFile final : public ArrayFile {
  private:
   absl::Status Read(size_t index, uint64_t begin, uint64_t end, ChunkFunction f) const override {
     const FileArray& array = arrays()[index];
+    if (const int bits = BitsOf(array.type); bits < 8) {
+      return ReadPacked(*file_, array.offset, bits, begin, end, f);
+    }
     return ReadElements(*file_, array.offset + begin, array.offset + end, SizeOf(array.type), big_endian_, f);
   }
 

@@ -41,6 +41,12 @@ constexpr TypeName kTypeNames[] = {
     {ElementType::kU16, "U16"},
     {ElementType::kF8E4M3FN, "F8_E4M3"},
     {ElementType::kF8E5M2, "F8_E5M2"},
+    {ElementType::kF8E4M3FNUZ, "F8_E4M3FNUZ"},
+    {ElementType::kF8E5M2FNUZ, "F8_E5M2FNUZ"},
+    {ElementType::kF8E8M0FNU, "F8_E8M0"},
+    {ElementType::kF6E2M3FN, "F6_E2M3"},
+    {ElementType::kF6E3M2FN, "F6_E3M2"},
+    {ElementType::kF4E2M1FN, "F4"},
     {ElementType::kBool, "BOOL"},
 };
 
@@ -201,6 +207,12 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
   absl::flat_hash_set<std::string> names_;
 };
 
+// Whether an array's last code ends within a byte, which the format refuses.
+bool BitsLeftOver(ElementType type, uint64_t bytes) {
+  const int bits = BitsOf(type);
+  return bits < 8 && bytes % 8 * static_cast<uint64_t>(bits) % 8 != 0;
+}
+
 // The entry as an array of the file, its size checked against its dtype, its shape and the file.
 absl::StatusOr<FileArray> ToArray(absl::string_view path, const Entry& entry, uint64_t data_start,
                                   uint64_t data_bytes) {
@@ -213,11 +225,15 @@ absl::StatusOr<FileArray> ToArray(absl::string_view path, const Entry& entry, ui
                       [](std::string* out, const TypeName& row) { absl::StrAppend(out, row.name); })));
   }
   const std::vector<int64_t> dims(entry.shape->begin(), entry.shape->end());
-  const absl::optional<uint64_t> bytes = ArrayBytes(*type, dims);
+  const absl::optional<uint64_t> bytes = ArrayBytes(*type, dims), file_bytes = FileBytes(*type, dims);
   const uint64_t begin = (*entry.offsets)[0], end = (*entry.offsets)[1];
   const Shape shape(dims);
-  if (!bytes.has_value()) {
+  if (!file_bytes.has_value()) {
     return Damaged(path, absl::StrCat(who, ": shape ", shape.ToString(), " is larger than any memory"));
+  }
+  if (BitsLeftOver(*type, *bytes)) {
+    return Damaged(
+        path, absl::StrCat(who, ": ", *entry.dtype, " of shape ", shape.ToString(), " ends within a byte"));
   }
   if (begin > end) {
     return Damaged(path, absl::StrCat(who, ": data_offsets end at ", end, ", before their begin at ", begin));
@@ -226,9 +242,9 @@ absl::StatusOr<FileArray> ToArray(absl::string_view path, const Entry& entry, ui
     return Damaged(path, absl::StrCat(who, " ends at byte ", end, " of the data, but the file has only ",
                                       data_bytes, ": it was cut short, or its header is wrong"));
   }
-  if (end - begin != *bytes) {
+  if (end - begin != *file_bytes) {
     return Damaged(path, absl::StrCat(who, ": ", *entry.dtype, " of shape ", shape.ToString(), " takes ",
-                                      *bytes, " bytes, but data_offsets give it ", end - begin));
+                                      *file_bytes, " bytes, but data_offsets give it ", end - begin));
   }
   return FileArray{entry.name, *type, shape, data_start + begin, *bytes};
 }
@@ -246,7 +262,7 @@ absl::Status CheckCover(absl::string_view path, absl::Span<const FileArray> arra
     if (a.offset > next) {
       return Damaged(path, absl::StrCat(a.offset - next, " bytes before ", who, " belong to no tensor"));
     }
-    next = a.offset + a.bytes;
+    next = a.offset + *FileBytes(a.type, a.shape.dims());
   }
   if (next == file_bytes) return absl::OkStatus();
   return Damaged(path, absl::StrCat(file_bytes - next, " bytes at the end of the file belong to no tensor"));
@@ -339,11 +355,16 @@ absl::StatusOr<std::string> MakeSafetensorsHeader(absl::string_view path, absl::
     if (a.shape.rank() > kMaxArrayRank) {
       return refuse("tensor ", QuotedForError(a.name), " has more than ", kMaxArrayRank, " dimensions");
     }
+    const uint64_t bytes = *FileBytes(a.type, a.shape.dims());
+    if (BitsLeftOver(a.type, *ArrayBytes(a.type, a.shape.dims()))) {
+      return refuse("tensor ", QuotedForError(a.name), ": ", NameOf(a.type), " of shape ", a.shape.ToString(),
+                    " ends within a byte, which the format does not have");
+    }
     ASSIGN_OR_RETURN(const std::string name, Quoted(path, a.name));
     entries.push_back(absl::StrCat(name, ":{\"dtype\":\"", NameInFile(a.type), "\",\"shape\":[",
                                    absl::StrJoin(a.shape.dims(), ","), "],\"data_offsets\":[", begin, ",",
-                                   begin + a.bytes, "]}"));
-    begin += a.bytes;
+                                   begin + bytes, "]}"));
+    begin += bytes;
   }
   std::string json = absl::StrCat("{", absl::StrJoin(entries, ","), "}");
   json.resize((json.size() + 7) / 8 * 8, ' ');

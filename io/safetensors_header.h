@@ -1,5 +1,8 @@
 // The JSON header of a safetensors file: 8 bytes of little-endian length, the header, then the arrays' bytes.
 // https://github.com/huggingface/safetensors#format
+//
+// Of the order of codes within the bytes of its F4, F6_E2M3 and F6_E3M2 the format says nothing; here it is
+// that of quant/pack.h, which is PyTorch's of F4.
 #ifndef HALFTONE_IO_SAFETENSORS_HEADER_H_
 #define HALFTONE_IO_SAFETENSORS_HEADER_H_
 
@@ -33,7 +36,7 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view path,
 absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(const InputFile& file);
 
 // The bytes before the arrays, length included, a multiple of 8. `arrays`' order is the order of their bytes;
-// their offsets are not looked at. All are in C order.
+// their offsets and bytes are not looked at. All are in C order and no larger than any memory.
 absl::StatusOr<std::string> MakeSafetensorsHeader(absl::string_view path, absl::Span<const FileArray> arrays,
                                                   const std::map<std::string, std::string>& metadata);
 

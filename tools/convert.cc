@@ -45,7 +45,8 @@ constexpr char kUsage[] =
   convert FILE --to=TYPE --out=FILE
 
   FILE                 - is the standard input
-  --to=TYPE            float16, bfloat16, float8_e4m3fn, float8_e5m2, float32, float64, or as half, bf16, e4m3, ...
+  --to=TYPE            float16, bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, float32,
+                       float64, or as half, bf16, e4m3, ...
   --out=FILE           .safetensors, or .npy (one array; keeps neither its name nor metadata). May be the input.
   --include=REGEX      only arrays whose names match (POSIX extended, anywhere in the name); the others are copied
   --exclude=REGEX      but for those whose names match
@@ -120,6 +121,10 @@ absl::StatusOr<ElementType> FindType(absl::string_view name) {
   const absl::optional<ElementType> type = ElementTypeFromName({format->name.data(), format->name.size()});
   if (!type.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat("--to: no file's elements are ", name));
+  }
+  if (!format->has_sign || format->bits() < 8) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--to: ", name, " is for quantised numbers beside scales, not for any numbers"));
   }
   return *type;
 }

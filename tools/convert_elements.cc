@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "fp16/codec.h"
 #include "quant/formats.h"
+#include "quant/pack.h"
 
 namespace halftone {
 namespace {
@@ -31,7 +32,7 @@ void Load(ElementType type, absl::Span<const char> bytes, absl::Span<float> valu
     return;
   }
   const FloatFormat format = *FormatOf(type);
-  if (format.bits() == 8) {
+  if (format.bits() <= 8) {
     DecodeAll(format, absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), values.size()),
               values);
   } else {
@@ -88,10 +89,19 @@ void ElementConverter::AppendValues(absl::Span<const Value> values, uint64_t fir
 
 void ElementConverter::Append(absl::Span<const char> bytes, uint64_t first, std::vector<char>& out) const {
   if (from_ == to_) {
-    out.insert(out.end(), bytes.begin(), bytes.end());
+    const int bits = BitsOf(to_);
+    if (bits >= 8) {
+      out.insert(out.end(), bytes.begin(), bytes.end());
+      return;
+    }
+    HALFTONE_CHECK(first % 8 == 0);
+    const size_t start = out.size();
+    out.resize(start + PackedBytes(bits, bytes.size()));
+    PackBits(bits, absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()),
+             absl::MakeSpan(reinterpret_cast<uint8_t*>(out.data() + start), out.size() - start));
     return;
   }
-  HALFTONE_CHECK(IsFloat(from_) && IsFloat(to_));
+  HALFTONE_CHECK(IsFloat(from_) && IsFloat(to_) && BitsOf(to_) >= 8);
   const size_t size = SizeOf(from_);
   while (!bytes.empty()) {
     const size_t n = std::min(kAtOnce, bytes.size() / size);

@@ -19,9 +19,9 @@ absl::optional<FloatFormat> FormatOf(ElementType type);
 // Thread safe.
 class ElementConverter {
  public:
-  // Both types are floats, or the same. To a type that holds every number of the other, and to the same type,
-  // nothing is rounded and infinities stay. `rng`: element i of the array is rounded with rng.Bits(i), where
-  // the rounding is stochastic.
+  // Both types are floats, or the same; `to` has 8 bits and more, or is the same. To a type that holds every
+  // number of the other, and to the same type, nothing is rounded and infinities stay. `rng`: element i of
+  // the array is rounded with rng.Bits(i), where the rounding is stochastic.
   ElementConverter(ElementType from, ElementType to, Rounding rounding, Overflow overflow, const Rng& rng)
       : from_(from), to_(to), rounding_(rounding), overflow_(overflow), rng_(rng) {}
 
@@ -29,7 +29,9 @@ class ElementConverter {
   bool rounds() const;
 
   // Appends to `out` the elements first, first + 1, ... of the array, which are `bytes`: little endian, as
-  // are the results. bytes.data() is aligned for its elements.
+  // are the results. bytes.data() is aligned for its elements. Codes of fewer than 8 bits come one a byte, as
+  // files are read, and go packed, as they are written; of them `first` is a multiple of 8, and so is their
+  // number but at the end of the array.
   void Append(absl::Span<const char> bytes, uint64_t first, std::vector<char>& out) const;
 
  private:

@@ -55,7 +55,7 @@ TEST(ConvertElementsTest, FormatOfEveryFloatButFloat64) {
     ASSERT_EQ(format.has_value(), IsFloat(type) && type != ElementType::kF64) << NameOf(type);
     if (!format.has_value()) continue;
     EXPECT_EQ(format->name, std::string_view(NameOf(type).data(), NameOf(type).size()));
-    EXPECT_EQ(format->bits(), static_cast<int>(8 * SizeOf(type)));
+    EXPECT_EQ(format->bits(), BitsOf(type));
   }
 }
 
@@ -68,6 +68,7 @@ TEST(ConvertElementsTest, LikeScalar) {
     std::vector<double> values(kLength);
     ConvertElements(from, bytes, absl::MakeSpan(values));
     for (const ElementType to : FloatTypes()) {
+      if (BitsOf(to) < 8) continue;
       for (const Rounding rounding : {Rounding::kNearestEven, Rounding::kUp, Rounding::kStochastic}) {
         const ElementConverter converter(from, to, rounding, Overflow::kSaturate, rng);
         const size_t size = SizeOf(from), cut = 2049;
@@ -118,6 +119,17 @@ TEST(ConvertElementsTest, TheSameTypeIsCopied) {
   ElementConverter(ElementType::kF32, ElementType::kF32, Rounding::kNearestEven, Overflow::kSaturate, Rng(0))
       .Append(bytes, 0, out);
   EXPECT_EQ(out, bytes);
+}
+
+// As files have them: read one a byte, written packed.
+TEST(ConvertElementsTest, CodesOfFewerThan8BitsArePacked) {
+  const ElementType type = ElementType::kF4E2M1FN;
+  const ElementConverter converter(type, type, Rounding::kNearestEven, Overflow::kSaturate, Rng(0));
+  std::vector<char> out = {0x55};
+  converter.Append(std::vector<char>{1, 2, 3, 4, 5, 6, 7, 8}, 0, out);
+  converter.Append(std::vector<char>{9, 10, 11}, 8, out);
+  EXPECT_EQ(out, (std::vector<char>{0x55, 0x21, 0x43, 0x65, static_cast<char>(0x87), static_cast<char>(0xa9),
+                                    0x0b}));
 }
 
 }  // namespace

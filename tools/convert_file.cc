@@ -291,7 +291,7 @@ absl::StatusOr<ConvertSummary> ConvertFile(const ArrayFile& file, const std::str
     index_of[array.name] = i;
     summary.arrays += 1;
     summary.converted += chosen;
-    summary.bytes_in += array.bytes;
+    summary.bytes_in += *FileBytes(array.type, array.shape.dims());
   }
   if (summary.converted == 0) {
     return absl::InvalidArgumentError(

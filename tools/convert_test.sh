@@ -65,8 +65,18 @@ converts "to float8_e4m3fn, 16 bytes in, 4 bytes out" "${raw[@]}" --to=e4m3 --ou
 ends_with q.safetensors "38 c0 1d 7f"
 converts "to float8_e5m2" "${raw[@]}" --to=e5m2 --out="$f/q.safetensors" --allow_unsafe --rounding=toward_zero
 ends_with q.safetensors "3c c0 2e 7b"
+converts "to float8_e4m3fnuz" "${raw[@]}" --to=e4m3fnuz --out="$f/q.safetensors" --allow_unsafe
 converts "to bfloat16" "${raw[@]}" --to=bf16 --out="$f/b.safetensors"
 ends_with b.safetensors "80 3f 00 c0 cd 3d 89 47"
+
+# Codes of 4 bits: as floats, and copied beside others.
+header='{"q":{"dtype":"F4","shape":[4],"data_offsets":[0,2]},"x":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}'
+printf "\\x$(printf %02x ${#header})\\0\\0\\0\\0\\0\\0\\0%s\\x21\\xf3\\0\\0\\x80\\x3f" "$header" >"$f/f4.safetensors"
+converts "2 of 2 arrays to bfloat16, 6 bytes in, 10 bytes out" "$f/f4.safetensors" --to=bf16 --out="$f/c.safetensors"
+grep -aqF '"shape":[4]' "$f/c.safetensors" || fail "another shape than the codes'"
+ends_with c.safetensors "00 3f 80 3f c0 3f c0 c0 80 3f"
+converts "1 of 2 arrays to bfloat16, 6 bytes in, 4 bytes out" "$f/f4.safetensors" --to=bf16 --exclude=q --out="$f/c.safetensors"
+ends_with c.safetensors "80 3f 21 f3"
 
 converts "to bfloat16" "$f/a.safetensors" --to=bfloat16 --out="$f/b2.safetensors"
 
@@ -99,6 +109,9 @@ refuses 2 "--out is missing" "$f/a.npy" --to=half
 refuses 2 "unknown flag or no value: --ot=half" "$f/a.npy" --ot=half "${to[@]}"
 refuses 2 "unknown flag or no value: --seed" "$f/a.npy" "${to[@]}" --seed
 refuses 2 "--to: unknown format 'fp17'; known: float16, bfloat16, float8_e4m3fn" "$f/a.npy" --to=fp17 --out="$f/new.npy"
+refuses 2 "--to: e2m1 is for quantised numbers beside scales" "$f/a.npy" --to=e2m1 --out="$f/new.npy"
+refuses 2 "--to: e8m0 is for quantised numbers beside scales" "$f/a.npy" --to=e8m0 --out="$f/new.npy"
+refuses 2 "--to: no file's elements are e3m4" "$f/a.npy" --to=e3m4 --out="$f/new.npy"
 refuses 2 "f64" "$f/a.npy" --to=int8 --out="$f/new.npy"
 refuses 2 "--rounding: unknown 'odd'; known: nearest_even, nearest_away" "$f/a.npy" "${to[@]}" --rounding=odd
 refuses 2 "--overflow: unknown 'wrap'; known: infinity, saturate, nan" "$f/a.npy" "${to[@]}" --overflow=wrap

@@ -19,6 +19,7 @@ import torch
 NUMPY_TYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
 TORCH_TYPES = [
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2,
+    torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.float8_e8m0fnu,
     torch.int64, torch.int32, torch.int16, torch.int8, torch.uint64, torch.uint32, torch.uint16, torch.uint8,
     torch.bool,
 ]  # fmt: skip
@@ -114,6 +115,12 @@ def safetensors_files(cases):
     path = cases.path("torch.safetensors")
     safetensors.torch.save_file(tensors, path)
     cases.expect(path, {name: of_torch(tensor) for name, tensor in tensors.items()})
+
+    codes = cases.numpy("u1", (3, 8)) & 15
+    path = cases.path("float4.safetensors")
+    pairs = torch.from_numpy(codes[:, ::2] | codes[:, 1::2] << 4).view(torch.float4_e2m1fn_x2)
+    safetensors.torch.save_file({"w": pairs}, path)
+    cases.expect(path, {"w": ("float4_e2m1fn", codes.shape, codes.tobytes())})
 
     names = sorted(tensors)
     shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
@@ -232,7 +239,7 @@ def torch_files(cases):
 
     refused = {
         "complex64": (torch.ones(2, dtype=torch.complex64), "ComplexFloatStorage"),
-        "float8_e4m3fnuz": (torch.ones(2).to(torch.float8_e4m3fnuz), "float8_e4m3fnuz"),
+        "float4": (torch.ones(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2), "float4_e2m1fn_x2"),
         "sparse": (torch.eye(3).to_sparse(), "sparse"),
         "csr": (torch.eye(3).to_sparse_csr(), "sparse"),
         "nested": (torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "nested"),

@@ -1,4 +1,4 @@
-// Prints the facts of every floating-point format that Halftone knows, one line each; with --ops, which
+// Prints the facts of every number format that Halftone knows, one line each; with --ops, which
 // precision autocast runs every op in; with --recipes, the precision recipes; with --activations, the
 // activations and their largest errors.
 
@@ -15,6 +15,7 @@
 #include "amp/op_table.h"
 #include "amp/recipe.h"
 #include "nn/cast_policy.h"
+#include "quant/integer_format.h"
 #include "tensor/dtype.h"
 #include "tensor/ops/activation/activation.h"
 #include "tools/command_line.h"
@@ -77,16 +78,30 @@ void PrintActivations() {
 }
 
 void PrintFormats() {
-  constexpr char kRow[] = "%-15s %4s %8s %8s %4s %9s %15s %18s %9s %6s %10s  %s\n";
+  constexpr char kRow[] = "%-18s %4s %8s %8s %4s %9s %15s %18s %9s %6s %5s %10s  %s\n";
   absl::PrintF(kRow, "format", "bits", "exponent", "mantissa", "bias", "largest", "smallest normal",
-               "smallest subnormal", "epsilon", "digits", "infinities", "NaN codes");
+               "smallest subnormal", "epsilon", "digits", "zeros", "infinities", "NaN codes");
   for (const FloatFormat& format : kFloatFormats) {
     absl::PrintF(kRow, format.name, absl::StrFormat("%d", format.bits()),
                  absl::StrFormat("%d", format.exponent_bits), absl::StrFormat("%d", format.mantissa_bits),
                  absl::StrFormat("%d", format.bias), Number(format.largest_finite()),
-                 Number(format.smallest_normal()), Number(format.smallest_subnormal()),
-                 Number(format.epsilon()), absl::StrFormat("%.1f", format.decimal_digits()),
+                 Number(format.smallest_normal()),
+                 format.has_zero() ? Number(format.smallest_subnormal()) : "none", Number(format.epsilon()),
+                 absl::StrFormat("%.1f", format.decimal_digits()),
+                 format.has_negative_zero() ? "+-0"
+                 : format.has_zero()        ? "0"
+                                            : "none",
                  format.has_infinity ? "yes" : "no", NanName(format));
+  }
+}
+
+void PrintIntegers() {
+  constexpr char kRow[] = "%-18s %4s %6s %7s  %s\n";
+  absl::PrintF(kRow, "integer", "bits", "lowest", "highest", "zero point");
+  for (const IntegerFormat& format : kIntegerFormats) {
+    absl::PrintF(kRow, format.name, absl::StrFormat("%d", format.bits),
+                 absl::StrFormat("%d", format.lowest()), absl::StrFormat("%d", format.highest()),
+                 format.affine ? "yes" : "no");
   }
 }
 
@@ -108,6 +123,8 @@ int main(int argc, char** argv) {
     halftone::PrintActivations();
   } else {
     halftone::PrintFormats();
+    std::fputs("\n", stdout);
+    halftone::PrintIntegers();
   }
   // A full disk or a closed pipe shows only when the output is flushed.
   return std::fflush(stdout) == 0 ? 0 : 1;

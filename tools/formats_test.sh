@@ -7,15 +7,22 @@ fail() {
   failures=$((failures + 1))
 }
 
-table=$("$1") || fail "exit code $?"
+both=$("$1") || fail "exit code $?"
+table=${both%%$'\n\n'*}
+integers=${both#*$'\n\n'}
 has_row() {
   grep -qE "^$1 *\$" <<<"$(tr -s ' ' <<<"$table")" || fail "no row: $1"
 }
-has_row 'float16 16 5 10 15 65504 6\.10e-05 5\.96e-08 9\.77e-04 3\.3 yes as IEEE 754'
-has_row 'bfloat16 16 8 7 127 3\.39e\+38 1\.18e-38 9\.18e-41 0\.0078125 2\.4 yes as IEEE 754'
-has_row 'float8_e4m3fn 8 4 3 7 448 0\.015625 1\.95e-03 0\.125 1\.2 no all ones'
-has_row 'float8_e5m2 8 5 2 15 57344 6\.10e-05 1\.53e-05 0\.25 0\.9 yes as IEEE 754'
-[[ $(wc -l <<<"$table") -ge 5 ]] || fail "too few lines"
+has_row 'float16 16 5 10 15 65504 6\.10e-05 5\.96e-08 9\.77e-04 3\.3 \+-0 yes as IEEE 754'
+has_row 'bfloat16 16 8 7 127 3\.39e\+38 1\.18e-38 9\.18e-41 0\.0078125 2\.4 \+-0 yes as IEEE 754'
+has_row 'float8_e4m3fn 8 4 3 7 448 0\.015625 1\.95e-03 0\.125 1\.2 \+-0 no all ones'
+has_row 'float8_e5m2 8 5 2 15 57344 6\.10e-05 1\.53e-05 0\.25 0\.9 \+-0 yes as IEEE 754'
+has_row 'float8_e4m3fnuz 8 4 3 8 240 0\.0078125 9\.77e-04 0\.125 1\.2 0 no negative zero'
+has_row 'float4_e2m1fn 4 2 1 1 6 1 0\.5 0\.5 0\.6 \+-0 no none'
+has_row 'float8_e8m0fnu 8 8 0 127 1\.70e\+38 5\.88e-39 none 1 0\.3 none no all ones'
+[[ $(wc -l <<<"$table") -ge 14 ]] || fail "too few lines"
+grep -qE '^int4 +4 +-7 +7 +no$' <<<"$integers" || fail "no row of int4"
+grep -qE '^int8_affine +8 +-128 +127 +yes$' <<<"$integers" || fail "no row of int8_affine"
 # The last column starts at the same place in every line.
 starts=$(sed -E 's/(NaN codes|as IEEE 754|all ones|negative zero|none)$//' <<<"$table" | awk '{print length}' | sort -u | wc -l)
 [[ $starts -eq 1 ]] || fail "columns do not align"

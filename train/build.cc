@@ -245,6 +245,11 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
           "loss.softmax: the model has one output and no softmax; leave it out");
     }
     ASSIGN_OR_RETURN(loss.softmax, FindFloatFormat(config.loss().softmax()));
+    if (!loss.softmax->has_sign) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("loss.softmax: ", config.loss().softmax(),
+                       " has no sign and no zero; expected a format with both"));
+    }
   }
   // What overflows in float16 is why there is a fallback.
   ASSIGN_OR_RETURN(PrecisionPolicies in_fallback, MakePolicies(config.precision(), fallback, fallback));

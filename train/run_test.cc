@@ -162,6 +162,7 @@ TEST_F(RunTest, BadInputLeavesNothingBehind) {
   EXPECT_TRUE(absl::StrContains(error("model { name: \"mlp\" }"), "takes images of 1 x 28 x 28"));
   EXPECT_TRUE(absl::StrContains(error("model { activation: \"rleu\" }"), "relu"));
   EXPECT_TRUE(absl::StrContains(error("loss { softmax: \"flot16\" }"), "float16"));
+  EXPECT_TRUE(absl::StrContains(error("loss { softmax: \"e8m0\" }"), "has no sign and no zero"));
   EXPECT_TRUE(absl::StrContains(error("model { name: \"halfbignet\" }"), "is for inference"));
   EXPECT_TRUE(absl::StrContains(error("model { num_classes: 9 }"), "has 10 classes"));
   EXPECT_TRUE(absl::StrContains(error("precision { recipe: \"fp61\" }"), "valid: fp32, amp_bf16, amp_fp16"));

@@ -5,48 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 
-#include "absl/status/statusor.h"
-#include "base/file.h"
 #include "fp16/format.h"
 #include "gtest/gtest.h"
 #include "quant/formats.h"
+#include "testing/vectors/npy.h"
 
 namespace halftone {
 namespace {
-
-// The elements of a one-dimensional .npy file of version 1.0 whose descr is of `size` bytes.
-struct Npy {
-  std::string bytes;
-  size_t size = 0, count = 0;
-
-  float Float(size_t i) const {
-    float result;
-    std::memcpy(&result, bytes.data() + i * size, sizeof result);
-    return result;
-  }
-  uint32_t Code(size_t i) const {
-    const auto byte = [this](size_t at) { return uint32_t{static_cast<uint8_t>(bytes[at])}; };
-    return size == 1 ? byte(i) : byte(2 * i) | byte(2 * i + 1) << 8;
-  }
-};
-
-Npy Read(const std::string& path, const std::string& descr) {
-  const absl::StatusOr<std::string> file = ReadFile(path);
-  if (!file.ok() || file->size() < 10 || file->substr(0, 8) != std::string("\x93NUMPY\x01\x00", 8) ||
-      file->find("'descr': '" + descr + "'") == std::string::npos) {
-    ADD_FAILURE() << path << " is not a .npy file of " << descr;
-    return {};
-  }
-  Npy npy;
-  const size_t header = static_cast<uint8_t>((*file)[8]) + 256 * size_t{static_cast<uint8_t>((*file)[9])};
-  npy.bytes = file->substr(10 + header);
-  npy.size = static_cast<size_t>(descr.back() - '0');
-  npy.count = npy.bytes.size() / npy.size;
-  return npy;
-}
 
 class FormatVectorsTest : public testing::TestWithParam<FloatFormat> {
  protected:
@@ -63,8 +30,8 @@ class FormatVectorsTest : public testing::TestWithParam<FloatFormat> {
     const FloatFormat& format = GetParam();
     if (!format.has_zero() && !suffix.empty()) GTEST_SKIP() << "no vectors of " << suffix;
     const std::string start = folder_ + "enc_" + std::string(format.name);
-    const Npy in = Read(start + "_in.npy", "<f4"),
-              codes = Read(start + "_code" + suffix + ".npy", CodeType());
+    const Npy in = ReadNpy(start + "_in.npy", "<f4"),
+              codes = ReadNpy(start + "_code" + suffix + ".npy", CodeType());
     ASSERT_GE(in.count, 50000u);
     ASSERT_EQ(in.count, codes.count);
     const uint32_t sign = nan_signs ? format.sign_mask() : 0;
@@ -92,7 +59,7 @@ class FormatVectorsTest : public testing::TestWithParam<FloatFormat> {
 
 TEST_P(FormatVectorsTest, Decode) {
   const FloatFormat& format = GetParam();
-  const Npy values = Read(folder() + "dec_" + std::string(format.name) + ".npy", "<f4");
+  const Npy values = ReadNpy(folder() + "dec_" + std::string(format.name) + ".npy", "<f4");
   ASSERT_EQ(values.count, size_t{1} << format.bits());
   for (uint32_t code = 0; code < values.count; ++code) {
     const double expected = values.Float(code), value = Decode(format, code);

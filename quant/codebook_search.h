@@ -1,0 +1,39 @@
+// What the vector code of quant/codebook.h needs to find the nearest value of a codebook.
+#ifndef HALFTONE_QUANT_CODEBOOK_SEARCH_H_
+#define HALFTONE_QUANT_CODEBOOK_SEARCH_H_
+
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace halftone {
+
+// The largest float that is not above the exact (a + b) / 2, for finite a <= b. So a float is above that
+// middle exactly where it is above this one.
+float MiddleRoundedDown(float a, float b);
+
+struct CodebookSearch {
+  static constexpr int kMaxSize = 256;
+
+  // `sorted_values`: finite, 2 to kMaxSize of them.
+  explicit CodebookSearch(absl::Span<const float> sorted_values);
+
+  // How many thresholds are below q: the code of the value nearest to q, that of the lower value where two
+  // are equally near. 0 for NaN.
+  int Nearest(float q) const;
+
+  int size;
+  // kMaxSize of them: the last value stands in all places from `size` on.
+  std::vector<float> values;
+  // thresholds[j] is the middle between the values j and j + 1. kMaxSize of them: infinity, which nothing is
+  // above, from size - 1 on.
+  std::vector<float> thresholds;
+  // The first tree_size - 1 thresholds again, as a binary search reads them: the middle one is tree[1], and
+  // those to the left and right of tree[i] are tree[2 * i] and tree[2 * i + 1]. Padded to kMaxSize.
+  int tree_size;  // 4, 8, 16, 64 or 256: the least that is at least `size`
+  std::vector<float> tree;
+};
+
+}  // namespace halftone
+
+#endif  // HALFTONE_QUANT_CODEBOOK_SEARCH_H_

@@ -112,12 +112,48 @@ class Tree {
   const float* values_;
 };
 
+// See CodebookSearch::buckets.
+template <int kTreeSize>
+class Buckets {
+ public:
+  static constexpr int kSize = kTreeSize;
+  explicit Buckets(const CodebookSearch& search)
+      : values_(search.values.data()),
+        buckets_(search.buckets.data() + search.buckets.size() / 2),
+        lowest_(search.lowest),
+        highest_(search.highest),
+        shift_(search.shift) {}
+  HWY_INLINE Found Find(Floats q) const {
+    const CodeTag di;
+    const Codes lowest = hn::Set(di, lowest_), highest = hn::Set(di, highest_);
+    const Codes bits = hn::And(hn::BitCast(di, q), hn::Set(di, 0x7fffffff));
+    const Codes magnitude = hn::Sub(hn::Min(hn::Max(bits, lowest), highest), lowest);
+    // Its complement where q is not above 0.
+    const auto above = hn::RebindMask(di, hn::Gt(q, hn::Zero(FloatTag())));
+    const Codes key = hn::IfThenElse(above, magnitude, hn::Not(magnitude));
+    const Codes bucket = hn::GatherIndex(di, buckets_, hn::ShiftRightSame(key, shift_));
+    const Codes in_bucket = hn::And(key, hn::Set(di, (1 << shift_) - 1));
+    const Codes code = hn::ShiftRightSame(hn::Add(bucket, in_bucket), shift_);
+    return {code, Lookup<kSize>(values_, code)};
+  }
+
+ private:
+  const float* values_;
+  const int32_t* buckets_;
+  int32_t lowest_, highest_;
+  int shift_;
+};
+
 template <int kSize, class Body>
 HWY_INLINE void WithSize(const CodebookSearch& search, const Body& body) {
   if constexpr (kSize <= 4 || (kSize <= 16 && hn::MaxLanes(FloatTag()) < 8)) {
     body(Chain<kSize>(search));
-  } else {
+  } else if constexpr (kSize <= 16) {
     body(Tree<kSize>(search));
+  } else if (search.buckets.empty()) {
+    body(Tree<kSize>(search));
+  } else {
+    body(Buckets<kSize>(search));
   }
 }
 

@@ -2,6 +2,7 @@
 #ifndef HALFTONE_QUANT_CODEBOOK_SEARCH_H_
 #define HALFTONE_QUANT_CODEBOOK_SEARCH_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -32,6 +33,27 @@ struct CodebookSearch {
   // those to the left and right of tree[i] are tree[2 * i] and tree[2 * i + 1]. Padded to kMaxSize.
   int tree_size;  // 4, 8, 16, 64 or 256: the least that is at least `size`
   std::vector<float> tree;
+
+  // Of more than 16 values, a table that does without a search. With
+  //
+  //   magnitude = clamp(the bits of |q|, lowest, highest) - lowest,  key = q > 0 ? magnitude : -1 -
+  //   magnitude,
+  //
+  // q is above a threshold exactly where its key is above the threshold's. Keys that differ in the lower
+  // `shift` bits alone share a bucket, buckets[key >> shift] from the middle of the vector on, which holds
+  // (code of its least key << shift) + a number that carries over into the code when those bits of a key
+  // above the bucket's threshold are added. So
+  //
+  //   code = (buckets[key >> shift] + (key & ((1 << shift) - 1))) >> shift.
+  //
+  // Empty where a bucket would have two thresholds, however many there are; the tree does it then.
+  std::vector<int32_t> buckets;
+  int32_t lowest = 0, highest = 0;
+  int shift = 0;
+
+ private:
+  int32_t KeyOf(float q) const;
+  void MakeBuckets();
 };
 
 }  // namespace halftone

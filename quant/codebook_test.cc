@@ -35,6 +35,17 @@ Codebook RandomCodebook(int size, uint64_t seed = 1) {
   return Codebook::Create(values).value();
 }
 
+// With steps that grow with the distance from 0: of both signs, so that 0 is a threshold if `size` is even,
+// or from 0 on.
+Codebook SmoothCodebook(int size, bool is_signed) {
+  std::vector<float> values;
+  for (int j = 0; j < size; ++j) {
+    const double u = is_signed ? (2.0 * j + 1) / size - 1 : static_cast<double>(j) / size;
+    values.push_back(static_cast<float>(u * std::abs(u)));
+  }
+  return Codebook::Create(values).value();
+}
+
 std::vector<uint32_t> Bits(absl::Span<const float> values) {
   std::vector<uint32_t> bits;
   for (const float v : values) bits.push_back(std::bit_cast<uint32_t>(v));
@@ -226,34 +237,54 @@ TEST(CodebookTest, TiesGoToTheLowerValueAndEndsClip) {
   EXPECT_EQ(codes, (std::vector<uint8_t>{0, 1, 2, 3, 0, 3, 0, 1}));
 }
 
+void ExpectForwardIsLikeItsTwin(const Codebook& codebook) {
+  for (const size_t length : {1, 3, 15, 16, 17, 70, 1000}) {
+    const std::vector<float> scales = {1, 0.3f, 1e-38f, 700};
+    const std::vector<float> x = Inputs(codebook, scales.size() * length, scales);
+    std::vector<float> y(x.size()), expected, from_codes(x.size()), expected_from_codes;
+    std::vector<uint8_t> codes(x.size()), expected_codes;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float scale = scales[i / length];
+      expected.push_back(FakeQuantizeOne(codebook, x[i], scale));
+      expected_codes.push_back(QuantizeOne(codebook, x[i], scale));
+      expected_from_codes.push_back(codebook.values()[expected_codes[i]] * scale);
+    }
+    FakeQuantize(codebook, x, scales, absl::MakeSpan(y));
+    EXPECT_EQ(Bits(y), Bits(expected));
+    std::vector<float> in_place = x;
+    FakeQuantize(codebook, in_place, scales, absl::MakeSpan(in_place));
+    EXPECT_EQ(Bits(in_place), Bits(expected));
+    Quantize(codebook, x, scales, absl::MakeSpan(codes));
+    EXPECT_EQ(codes, expected_codes);
+    Dequantize(codebook, codes, scales, absl::MakeSpan(from_codes));
+    EXPECT_EQ(Bits(from_codes), Bits(expected_from_codes));
+  }
+}
+
 TEST(CodebookTest, ForwardIsLikeItsTwin) {
   ForEachTarget([](int64_t target) {
     for (const int size : kSizes) {
       SCOPED_TRACE(absl::StrCat(hwy::TargetName(target), ", ", size, " values"));
-      const Codebook codebook = RandomCodebook(size);
-      for (const size_t length : {1, 3, 15, 16, 17, 70, 1000}) {
-        const std::vector<float> scales = {1, 0.3f, 1e-38f, 700};
-        const std::vector<float> x = Inputs(codebook, scales.size() * length, scales);
-        std::vector<float> y(x.size()), expected, from_codes(x.size()), expected_from_codes;
-        std::vector<uint8_t> codes(x.size()), expected_codes;
-        for (size_t i = 0; i < x.size(); ++i) {
-          const float scale = scales[i / length];
-          expected.push_back(FakeQuantizeOne(codebook, x[i], scale));
-          expected_codes.push_back(QuantizeOne(codebook, x[i], scale));
-          expected_from_codes.push_back(codebook.values()[expected_codes[i]] * scale);
-        }
-        FakeQuantize(codebook, x, scales, absl::MakeSpan(y));
-        EXPECT_EQ(Bits(y), Bits(expected));
-        std::vector<float> in_place = x;
-        FakeQuantize(codebook, in_place, scales, absl::MakeSpan(in_place));
-        EXPECT_EQ(Bits(in_place), Bits(expected));
-        Quantize(codebook, x, scales, absl::MakeSpan(codes));
-        EXPECT_EQ(codes, expected_codes);
-        Dequantize(codebook, codes, scales, absl::MakeSpan(from_codes));
-        EXPECT_EQ(Bits(from_codes), Bits(expected_from_codes));
-      }
+      ExpectForwardIsLikeItsTwin(RandomCodebook(size));
+      ExpectForwardIsLikeItsTwin(SmoothCodebook(size, true));
+      ExpectForwardIsLikeItsTwin(SmoothCodebook(size, false));
     }
   });
+}
+
+// Both ways of more than 16 values are among those above, and the worst cases find the slower one.
+TEST(CodebookTest, BucketsWhereTheyCanBe) {
+  for (const int size : {17, 64, 65, 256}) {
+    EXPECT_FALSE(SmoothCodebook(size, true).search().buckets.empty()) << size;
+    EXPECT_FALSE(SmoothCodebook(size, false).search().buckets.empty()) << size;
+  }
+  EXPECT_TRUE(RandomCodebook(200).search().buckets.empty());
+  EXPECT_TRUE(Codebook::Create(std::vector<float>(256, 0)).value().search().buckets.empty());
+  std::vector<float> dense = {1};
+  while (dense.size() < 256) dense.push_back(std::nextafter(dense.back(), 2.0f));
+  const Codebook neighbours = Codebook::Create(dense).value();
+  EXPECT_TRUE(neighbours.search().buckets.empty());
+  ForEachTarget([&](int64_t) { ExpectForwardIsLikeItsTwin(neighbours); });
 }
 
 TEST(CodebookTest, ACodeBeyondTheLastIsTheLast) {
@@ -321,7 +352,7 @@ TEST(CodebookTest, BackwardIsLikeItsTwinWithTheSameBitsEverywhere) {
   } const shapes[] = {{1, 1}, {3, 7}, {2, 1030}, {330, 200}, {2, 70001}};
   for (const auto& [rows, length] : shapes) {
     for (const int size : kSizes) {
-      const Codebook codebook = RandomCodebook(size);
+      const Codebook codebook = size % 2 == 0 ? SmoothCodebook(size, true) : RandomCodebook(size);
       const Rng rng(3);
       std::vector<float> scales, dy;
       for (size_t row = 0; row < rows; ++row) scales.push_back(0.1f + rng.Uniform(row));

@@ -13,7 +13,6 @@
 #include "base/parallel.h"
 #include "hwy/cache_control.h"
 #include "quant/block_kernels.h"
-#include "quant/block_scales.h"
 #include "quant/grid.h"
 #include "quant/scaled_kernels.h"
 #include "quant/scales.h"
@@ -36,6 +35,39 @@ constexpr size_t kPastCache = size_t{4} << 20;
 // mxint8's elements: in units of 1 / 64, and as integers.
 constexpr float kInt8Unit = 1.0f / 64;
 constexpr IntegerGrid kInt8Values(-128, 127, 0, kInt8Unit), kInt8Codes(-128, 127, 0, 1);
+
+quant_internal::E8m0Rule RuleOf(const BlockFormat& format, BlockScaleRule rule) {
+  switch (rule) {
+    case BlockScaleRule::kFloor:
+      return {.largest_exponent = format.largest_exponent()};
+    case BlockScaleRule::kCeil:
+      return {.up = true, .largest_exponent = format.largest_exponent()};
+    case BlockScaleRule::kEven:
+      return {.add = 1 << (22 - format.mantissa_bits()), .largest_exponent = format.largest_exponent()};
+    case BlockScaleRule::kRceil:
+      return {.divide = static_cast<float>(format.largest_element()), .up = true};
+  }
+  return {};
+}
+
+void MakeScales(const BlockFormat& format, BlockScaleRule rule, float tensor_scale, size_t blocks, BlockScales* s) {
+  format.scale == BlockScale::kE8m0 ? quant_internal::MakeE8m0Scales(RuleOf(format, rule), blocks, s)
+                                    : quant_internal::MakeE4m3Scales(tensor_scale, blocks, s);
+}
+
+// scales[b]: that of codes[b].
+void ScalesOfCodes(const BlockFormat& format, absl::Span<const uint8_t> codes, float tensor_scale, float* scales) {
+  const absl::Span<float> to = absl::MakeSpan(scales, codes.size());
+  if (format.scale == BlockScale::kE4m3) {
+    DecodeAll(kFloat8E4m3fn, codes, to);
+    quant_internal::ScaleRow(tensor_scale, scales, codes.size());
+    return;
+  }
+  for (size_t b = 0; b < codes.size(); ++b) {
+    const uint32_t power = codes[b] == 0 ? 0x400000u : uint32_t{codes[b]} << 23;  // 2^-127 is subnormal
+    to[b] = std::bit_cast<float>(codes[b] == 0xff ? 0x7fc00000u : power);
+  }
+}
 
 // The sizes of a call, checked.
 class BlockRows {
@@ -235,10 +267,10 @@ void FakeQuantizeBlocks(const BlockFormat& format, absl::Span<const float> x, si
     const Padded<float> run(format, x, begin, n, &y[begin]);
     const Bits bits(options.rounding, random, begin, n);
     BlockScales s;
-    quant_internal::BlockMagnitudes(run.x(), block, run.blocks(), s.amax);
+    quant_internal::BlockMagnitudes(run.x(), block, run.blocks(), &s);
     for (size_t b = 0; b < run.blocks(); ++b) {
       if (s.amax[b] < kInfinityBits) continue;
-      s.amax[b] = std::bit_cast<uint32_t>(quant_internal::LargestMagnitude(run.x() + b * block, block));
+      s.amax[b] = std::bit_cast<int32_t>(quant_internal::LargestMagnitude(run.x() + b * block, block));
     }
     MakeScales(format, options.rule, tensor_scale, run.blocks(), &s);
     const bool aligned = reinterpret_cast<uintptr_t>(run.results()) % 64 == 0;
@@ -257,7 +289,7 @@ void QuantizeBlocks(const BlockFormat& format, absl::Span<const float> x, size_t
     const Padded<uint8_t> run(format, x, begin, n, &codes[begin]);
     const Bits bits(options.rounding, random, begin, n);
     BlockScales s;
-    quant_internal::BlockMagnitudes(run.x(), static_cast<size_t>(format.block), run.blocks(), s.amax);
+    quant_internal::BlockMagnitudes(run.x(), static_cast<size_t>(format.block), run.blocks(), &s);
     MakeScales(format, options.rule, *tensor_scale, run.blocks(), &s);
     std::copy_n(s.codes, run.blocks(), &scales[first_block]);
     EncodeRun(format, run.x(), s, run.blocks(), options.rounding, bits, run.results());
@@ -280,7 +312,7 @@ void DequantizeBlocks(const BlockFormat& format, absl::Span<const uint8_t> codes
     }
     const size_t blocks = format.BlocksPerRow(n);
     float factors[kRun];
-    quant_internal::ScalesOfCodes(format, scales.subspan(first_block, blocks), tensor_scale, factors);
+    ScalesOfCodes(format, scales.subspan(first_block, blocks), tensor_scale, factors);
     if (n % block == 0) {
       quant_internal::ScaleBlocks(to.data(), factors, block, blocks, to.data());
     } else {

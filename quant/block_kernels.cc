@@ -1,5 +1,6 @@
 #include "quant/block_kernels.h"
 
+#include <algorithm>
 #include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
@@ -15,8 +16,11 @@ namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
+using quant_internal::BlockScales;
+using quant_internal::E8m0Rule;
 using quant_internal::FloatGrid;
 using quant_internal::IntegerGrid;
+using quant_internal::kInfinityBits;
 
 // Calls body with the block's size as a constant: so short a loop is unrolled.
 template <class Body>
@@ -29,7 +33,7 @@ HWY_INLINE void WithBlock(size_t block, Body body) {
 }
 
 template <size_t kBlock>
-HWY_INLINE void Magnitudes(const float* HWY_RESTRICT x, size_t blocks, uint32_t* HWY_RESTRICT amax) {
+HWY_INLINE void Magnitudes(const float* HWY_RESTRICT x, size_t blocks, int32_t* HWY_RESTRICT amax) {
   const FloatTag d;
   const IntTag di;
   const size_t lanes = hn::Lanes(d);
@@ -39,7 +43,7 @@ HWY_INLINE void Magnitudes(const float* HWY_RESTRICT x, size_t blocks, uint32_t*
     for (size_t i = 0; i < kBlock; i += lanes) {
       most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::LoadU(d, x + i))));
     }
-    amax[b] = static_cast<uint32_t>(hn::GetLane(hn::MaxOfLanes(di, most)));
+    amax[b] = hn::GetLane(hn::MaxOfLanes(di, most));
   }
 }
 
@@ -95,8 +99,61 @@ HWY_INLINE void FakeQuantizeAny(const Grid& grid, const float* x, const float* f
 
 }  // namespace
 
-void MagnitudesOfBlocks(const float* x, size_t block, size_t blocks, uint32_t* amax) {
-  WithBlock(block, [&](auto size) HWY_ATTR { Magnitudes<size>(x, blocks, amax); });
+void MagnitudesOfBlocks(const float* x, size_t block, size_t blocks, BlockScales* s) {
+  WithBlock(block, [&](auto size) HWY_ATTR { Magnitudes<size>(x, blocks, s->amax); });
+  // Scales are made of whole vectors of them.
+  const size_t vectors_end = hwy::RoundUpTo(blocks, kLanes);
+  std::fill(s->amax + blocks, s->amax + vectors_end, 0);
+}
+
+void E8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s) {
+  const FloatTag d;
+  const IntTag di;
+  const IntLanes last = hn::Set(di, 254), nan_code = hn::Set(di, 0xff);
+  // 2^(code - 127). The first is where float's exponents end: 2^-127 is subnormal.
+  const auto power = [&](IntLanes code) HWY_ATTR {
+    const IntLanes bits = hn::IfThenElse(hn::Eq(code, hn::Zero(di)), hn::Set(di, 0x400000), hn::ShiftLeft<23>(code));
+    return hn::BitCast(d, bits);
+  };
+  for (size_t b = 0; b < blocks; b += hn::Lanes(d)) {
+    const IntLanes amax = hn::LoadU(di, s->amax + b);
+    const FloatLanes rounded = hn::BitCast(d, hn::Add(amax, hn::Set(di, rule.add)));
+    IntLanes exponent = hn::BitCast(di, hn::Div(rounded, hn::Set(d, rule.divide)));
+    if (rule.up) {
+      const auto above_lowest = hn::Gt(exponent, hn::Set(di, 0x400000));  // 2^-127
+      exponent = hn::IfThenElseZero(above_lowest, hn::Add(exponent, hn::Set(di, 0x7fffff)));
+    }
+    exponent = hn::Sub(hn::ShiftRight<23>(exponent), hn::Set(di, rule.largest_exponent));
+    const IntLanes number = hn::Min(hn::Max(exponent, hn::Zero(di)), last);
+    const auto nan = hn::Gt(amax, hn::Set(di, kInfinityBits));
+    StoreCodes(hn::IfThenElse(nan, nan_code, number), s->codes + b);
+    hn::StoreU(power(hn::Sub(last, number)), d, s->factors + b);
+    hn::StoreU(hn::IfThenElse(hn::RebindMask(d, nan), hn::NaN(d), power(number)), d, s->scales + b);
+  }
+}
+
+void E4m3Scales(float tensor_scale, size_t blocks, BlockScales* s) {
+  const FloatTag d;
+  const IntTag di;
+  constexpr int kDropped = 23 - 3;
+  const FloatLanes g = hn::Set(d, tensor_scale), inverse = hn::Div(hn::Set(d, 1.0f), g);
+  for (size_t b = 0; b < blocks; b += hn::Lanes(d)) {
+    const IntLanes amax = hn::LoadU(di, s->amax + b);
+    const auto nan = hn::Gt(amax, hn::Set(di, kInfinityBits));
+    const FloatLanes number = hn::BitCast(d, hn::IfThenZeroElse(nan, amax));
+    const FloatLanes wanted = hn::Div(hn::Div(number, hn::Set(d, 6.0f)), g);
+    const FloatLanes scale = hn::Min(hn::Max(wanted, hn::Set(d, 0x1p-6f)), hn::Set(d, 448.0f));
+    // Positive and normal: rounding it is rounding an integer.
+    const IntLanes bits = hn::BitCast(di, scale);
+    const IntLanes odd = hn::And(hn::ShiftRight<kDropped>(bits), hn::Set(di, 1));
+    const IntLanes below_half = hn::Set(di, (1 << (kDropped - 1)) - 1);
+    const IntLanes upper = hn::ShiftRight<kDropped>(hn::Add(bits, hn::Add(below_half, odd)));
+    const FloatLanes rounded = hn::BitCast(d, hn::ShiftLeft<kDropped>(upper));
+    const IntLanes code = hn::Sub(upper, hn::Set(di, (127 - 7) << 3));
+    StoreCodes(hn::IfThenElse(nan, hn::Set(di, 0x7f), code), s->codes + b);
+    hn::StoreU(hn::Div(inverse, rounded), d, s->factors + b);
+    hn::StoreU(hn::IfThenElse(hn::RebindMask(d, nan), hn::NaN(d), hn::Mul(rounded, g)), d, s->scales + b);
+  }
 }
 
 void EncodeFloatBlocks(const FloatGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
@@ -134,6 +191,8 @@ HWY_AFTER_NAMESPACE();
 namespace halftone {
 
 HWY_EXPORT(MagnitudesOfBlocks);
+HWY_EXPORT(E8m0Scales);
+HWY_EXPORT(E4m3Scales);
 HWY_EXPORT(EncodeFloatBlocks);
 HWY_EXPORT(EncodeIntegerBlocks);
 HWY_EXPORT(FakeQuantizeFloatBlocks);
@@ -142,8 +201,14 @@ HWY_EXPORT(ScaleAllBlocks);
 
 namespace quant_internal {
 
-void BlockMagnitudes(const float* x, size_t block, size_t blocks, uint32_t* amax) {
-  HWY_DYNAMIC_DISPATCH(MagnitudesOfBlocks)(x, block, blocks, amax);
+void BlockMagnitudes(const float* x, size_t block, size_t blocks, BlockScales* s) {
+  HWY_DYNAMIC_DISPATCH(MagnitudesOfBlocks)(x, block, blocks, s);
+}
+void MakeE8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s) {
+  HWY_DYNAMIC_DISPATCH(E8m0Scales)(rule, blocks, s);
+}
+void MakeE4m3Scales(float tensor_scale, size_t blocks, BlockScales* s) {
+  HWY_DYNAMIC_DISPATCH(E4m3Scales)(tensor_scale, blocks, s);
 }
 void EncodeBlocks(const FloatGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
                   uint8_t* codes) {

@@ -10,8 +10,34 @@
 
 namespace halftone::quant_internal {
 
-// amax[b] = the bits of the largest magnitude of block b; infinities are larger than numbers, NaNs than infinities.
-void BlockMagnitudes(const float* x, size_t block, size_t blocks, uint32_t* amax);
+// Blocks that are done together: they stay in a core's first cache.
+inline constexpr size_t kRun = 64;
+
+// By block of a run.
+struct BlockScales {
+  int32_t amax[kRun];  // the bits of the largest magnitude: infinities above numbers, NaNs above infinities
+  uint8_t codes[kRun];
+  float factors[kRun];  // what elements are multiplied by before they are rounded
+  float scales[kRun];   // and what their values are multiplied by
+};
+inline constexpr int32_t kInfinityBits = 0x7f800000;
+
+// s->amax of blocks <= kRun blocks.
+void BlockMagnitudes(const float* x, size_t block, size_t blocks, BlockScales* s);
+
+// How E8M0 scales follow from amax: 2^(E - largest_exponent), where E is floor or ceil of log2((amax + add) / divide),
+// amax + add that of bits.
+struct E8m0Rule {
+  int32_t add = 0;
+  float divide = 1;
+  bool up = false;
+  int largest_exponent = 0;
+};
+
+// The rest of s from s->amax, as quant/block_format.h says. Where that is a NaN's, the code and the scale are NaN and
+// the factor is any.
+void MakeE8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s);
+void MakeE4m3Scales(float tensor_scale, size_t blocks, BlockScales* s);
 
 // Elements of block b are x * factors[b] rounded to nearest even: their codes, or their values times scales[b] (where x
 // is not finite, x). past_cache: as in quant/scaled_kernels.h; y is aligned to 64 bytes then.

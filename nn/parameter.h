@@ -63,6 +63,12 @@ class Parameter {
   // Whether most of the gradient is zero by its nature: of a table that a step looks up few rows of.
   bool sparse() const { return sparse_; }
   void set_sparse() { sparse_ = true; }
+  // Whether weight decay is for it: it is, unless it is something else than a weight, a scale say.
+  bool decays() const { return decays_; }
+  void set_decays(bool decays) { decays_ = decays; }
+  // Whether its values are kept in ascending order, which after an update is to name them anew: of a codebook.
+  bool ascending() const { return ascending_; }
+  void set_ascending() { ascending_ = true; }
   void AccumulateGradient(Tensor gradient);
   void ClearGradient();
 
@@ -74,6 +80,8 @@ class Parameter {
   Tensor master_, gradient_, working_;
   bool working_fresh_ = false;
   bool sparse_ = false;
+  bool decays_ = true;
+  bool ascending_ = false;
 };
 
 // A tensor that is state but has no gradient: running statistics. float32 (float64 in gradient checks) or

@@ -24,13 +24,14 @@ class Adam : public Optimizer {
   }
 
  private:
-  Kernel Prepare(const StepOptions& step, int64_t t) const override {
+  Kernel Prepare(const StepOptions& step, int64_t t, bool decays) const override {
     const double beta1 = step.momentum.value_or(options_.beta1), beta2 = options_.beta2;
+    const double decay = decays ? options_.weight_decay : 0;
     const bool of_weight = decay_ == WeightDecay::kOfWeight;
     const AdamScalars scalars = {
         .gradient_factor = step.gradient_factor,
-        .shrink = of_weight ? static_cast<float>(1 - step.learning_rate * options_.weight_decay) : 1.0f,
-        .weight_decay = of_weight ? 0.0f : static_cast<float>(options_.weight_decay),
+        .shrink = of_weight ? static_cast<float>(1 - step.learning_rate * decay) : 1.0f,
+        .weight_decay = of_weight ? 0.0f : static_cast<float>(decay),
         .take1 = static_cast<float>(1 - beta1),
         .beta2 = static_cast<float>(beta2),
         .take2 = static_cast<float>(1 - beta2),

@@ -60,11 +60,13 @@ void Optimizer::Step(absl::Span<const ParamRef> params, const StepOptions& optio
 
   const SpanBlocks blocks(
       params.size(), [&](size_t i) { return sizes_[i]; }, kBlock);
-  const Kernel kernel = Prepare(options, ++steps_);
+  ++steps_;
+  const Kernel decaying = Prepare(options, steps_, true), other = Prepare(options, steps_, false);
   blocks.ParallelForEach([&](size_t i, size_t begin, size_t end, size_t) {
     std::array<float*, kMaxSlots> slots = {};
     for (size_t k = 0; k < slots_.size(); ++k) slots[k] = arrays_[i * slots_.size() + k].data() + begin;
     const ParamRef& p = params[i];
+    const Kernel& kernel = p.decays ? decaying : other;
     if (p.value.empty()) return Update16(kernel, p, slots, i, begin, end);
     kernel(p.value.data() + begin, p.grad.data() + begin, slots, end - begin);
     if (p.weights16.codes.empty()) return;

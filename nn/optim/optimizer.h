@@ -42,6 +42,7 @@ struct ParamRef {
   // is empty, the weights themselves: they are updated as floats, a block at a time, and rounded as
   // WeightRounding says.
   Weights16 weights16 = {};
+  bool decays = true;  // whether the optimiser's weight decay is for it
 
   size_t size() const { return value.empty() ? weights16.codes.size() : value.size(); }
 };
@@ -108,8 +109,8 @@ class Optimizer {
   // at zero.
   explicit Optimizer(std::vector<std::string> slots);
 
-  // The update of step number t = 1, 2, ...
-  virtual Kernel Prepare(const StepOptions& options, int64_t t) const = 0;
+  // The update of step number t = 1, 2, ..., with the weight decay or without.
+  virtual Kernel Prepare(const StepOptions& options, int64_t t, bool decays) const = 0;
 
  private:
   bool KeepsExcess(const ParamRef& param) const {

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "fp16/format.h"
+#include "quant/codebook.h"
 
 namespace halftone::nn {
 namespace {
@@ -42,7 +43,7 @@ std::vector<ParamRef> ParamRefs(absl::Span<Parameter* const> parameters) {
   std::vector<ParamRef> refs;
   refs.reserve(parameters.size());
   for (Parameter* p : parameters) {
-    ParamRef ref = {.name = p->path()};
+    ParamRef ref = {.name = p->path(), .decays = p->decays()};
     if (p->master().dtype() == DType::kF32) {
       ref.value = p->mutable_master().span<float>();
       if (Tensor* working = WorkingCopy(*p)) ref.weights16 = Codes(*working);
@@ -58,6 +59,7 @@ std::vector<ParamRef> ParamRefs(absl::Span<Parameter* const> parameters) {
 void Step(Optimizer& optimizer, absl::Span<Parameter* const> parameters, const StepOptions& options) {
   optimizer.Step(ParamRefs(parameters), options);
   for (Parameter* p : parameters) {
+    if (p->ascending()) SortValues(p->mutable_master().span<float>());
     WorkingCopy(*p) != nullptr ? p->MarkUpdatedWithWorking() : p->MarkUpdated();
   }
 }

@@ -29,11 +29,11 @@ class Sgd : public Optimizer {
   }
 
  private:
-  Kernel Prepare(const StepOptions& step, int64_t t) const override {
+  Kernel Prepare(const StepOptions& step, int64_t t, bool decays) const override {
     const float momentum = static_cast<float>(step.momentum.value_or(options_.momentum));
     const SgdScalars scalars = {.gradient_factor = step.gradient_factor,
                                 .learning_rate = static_cast<float>(step.learning_rate),
-                                .weight_decay = static_cast<float>(options_.weight_decay),
+                                .weight_decay = decays ? static_cast<float>(options_.weight_decay) : 0,
                                 .keep = t == 1 ? 0 : momentum,
                                 .take = t == 1 ? 1 : static_cast<float>(1 - options_.dampening),
                                 .lookahead = momentum};

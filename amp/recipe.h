@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
+#include "amp/quantization.h"
 #include "nn/cast_policy.h"
 
 namespace halftone::amp {
@@ -20,6 +21,7 @@ struct Recipe {
   // Otherwise float32 master weights are: Micikevicius et al., "Mixed Precision Training", 2018.
   bool pure = false;
   bool scales_loss = false;  // gradient scaling is on unless the config says otherwise
+  RoleFormats quantization = {};
 };
 
 absl::Span<const Recipe> Recipes();

@@ -67,15 +67,44 @@ class BertEmbeddings : public nn::Module {
   nn::DropoutLayer dropout_;
 };
 
+// attention(query(x), key(x), value(x)), [B, S, width] -> [B, S, width].
+class BertSelfAttention : public nn::Module, public nn::Quantizable {
+ public:
+  explicit BertSelfAttention(const ModelConfig& c)
+      : heads_(c.heads),
+        dropout_(c.dropout),
+        query_({.in = c.width, .out = c.width, .init = kBertInit}),
+        key_({.in = c.width, .out = c.width, .init = kBertInit}),
+        value_({.in = c.width, .out = c.width, .init = kBertInit}) {}
+
+  // mask: int64 [B, S], 0 where a token is padding; or undefined.
+  nn::Variable Forward(const nn::Variable& x, const Tensor& mask) {
+    const nn::ModuleScope scope(x.graph(), path());
+    return nn::Attention(query_(x), key_(x), value_(x), mask,
+                         {.heads = heads_,
+                          .dropout = dropout_,
+                          .stream = x.graph().rng().Stream(HashStream(path())),
+                          .quantizers = &quantizers_});
+  }
+  nn::Variable Forward(const nn::Variable& x) override { return Forward(x, Tensor()); }
+  void Visit(nn::Visitor& v) override {
+    v("query", query_);
+    v("key", key_);
+    v("value", value_);
+    quantizers_.Visit(v);
+  }
+
+ private:
+  int64_t heads_;
+  double dropout_;
+  nn::Linear query_, key_, value_;
+};
+
 // A transformer's encoder layer with its norms behind the sums: [B, S, width] -> [B, S, width].
 class BertLayer : public nn::Module {
  public:
   explicit BertLayer(const ModelConfig& c)
-      : heads_(c.heads),
-        attention_dropout_(c.dropout),
-        query_(Linear(c.width, c.width)),
-        key_(Linear(c.width, c.width)),
-        value_(Linear(c.width, c.width)),
+      : attention_(c),
         attention_dense_(Linear(c.width, c.width)),
         attention_norm_({.features = c.width, .eps = kBertEps}),
         attention_output_dropout_(c.dropout),
@@ -88,19 +117,14 @@ class BertLayer : public nn::Module {
   // mask: int64 [B, S], 0 where a token is padding; or undefined.
   nn::Variable Forward(const nn::Variable& x, const Tensor& mask) {
     const nn::ModuleScope scope(x.graph(), path());
-    const nn::Variable attention = nn::Attention(query_(x), key_(x), value_(x), mask,
-                                                 {.heads = heads_,
-                                                  .dropout = attention_dropout_,
-                                                  .stream = x.graph().rng().Stream(HashStream(path()))});
-    const nn::Variable y = attention_norm_(x + attention_output_dropout_(attention_dense_(attention)));
+    const nn::Variable attention = attention_dense_(attention_.Forward(x, mask));
+    const nn::Variable y = attention_norm_(x + attention_output_dropout_(attention));
     return output_norm_(y + output_dropout_(output_dense_(act_(intermediate_dense_(y)))));
   }
   nn::Variable Forward(const nn::Variable& x) override { return Forward(x, Tensor()); }
 
   void Visit(nn::Visitor& v) override {
-    v("attention.self.query", query_);
-    v("attention.self.key", key_);
-    v("attention.self.value", value_);
+    v("attention.self", attention_);
     v("attention.output.dense", attention_dense_);
     v("attention.output.LayerNorm", attention_norm_);
     v("attention.output.dropout", attention_output_dropout_);
@@ -116,9 +140,8 @@ class BertLayer : public nn::Module {
     return {.in = in, .out = out, .init = kBertInit};
   }
 
-  int64_t heads_;
-  double attention_dropout_;  // of the probabilities
-  nn::Linear query_, key_, value_, attention_dense_;
+  BertSelfAttention attention_;
+  nn::Linear attention_dense_;
   nn::LayerNorm attention_norm_;
   nn::DropoutLayer attention_output_dropout_;
   nn::Linear intermediate_dense_;

@@ -21,7 +21,7 @@ namespace halftone::models {
 inline constexpr nn::Init kViTInit = nn::Init::Normal(0.02);
 
 // proj(attention(qkv(x))), [B, N, width] -> [B, N, width].
-class SelfAttention : public nn::Module {
+class SelfAttention : public nn::Module, public nn::Quantizable {
  public:
   explicit SelfAttention(const ModelConfig& c)
       : heads_(c.heads),
@@ -29,11 +29,12 @@ class SelfAttention : public nn::Module {
         proj_({.in = c.width, .out = c.width, .init = kViTInit}) {}
 
   nn::Variable Forward(const nn::Variable& x) override {
-    return proj_(nn::Attention(qkv_(x), {.heads = heads_}));
+    return proj_(nn::Attention(qkv_(x), {.heads = heads_, .quantizers = &quantizers_}));
   }
   void Visit(nn::Visitor& v) override {
     v("qkv", qkv_);
     v("proj", proj_);
+    quantizers_.Visit(v);
   }
 
  private:

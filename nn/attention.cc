@@ -1,5 +1,6 @@
 #include "nn/attention.h"
 
+#include <functional>
 #include <utility>
 
 #include "base/check.h"
@@ -15,21 +16,37 @@ ops::AttentionOptions OpOptions(const Graph& graph, const AttentionOptions& opti
           .stream = options.stream};
 }
 
+Variable Operand(const Variable& x, DType dtype, const AttentionOptions& options) {
+  const bool quantize = options.quantizers != nullptr && options.quantizers->input.has_value();
+  return x.graph().Cast(quantize ? (*options.quantizers->input)(x) : x, dtype);
+}
+
+// From the gradient of the result to the one that flows on.
+std::function<Tensor(const Tensor&)> GradientRounding(Graph& graph, const AttentionOptions& options) {
+  if (options.quantizers == nullptr || !options.quantizers->gradient.has_value()) {
+    return [](const Tensor& dy) { return dy; };
+  }
+  return [&graph, gradient = &*options.quantizers->gradient](const Tensor& dy) {
+    return gradient->Quantize(dy, graph);
+  };
+}
+
 }  // namespace
 
 Variable Attention(const Variable& input, const AttentionOptions& options) {
   Graph& graph = input.graph();
-  const Variable qkv = graph.Cast(input, graph.Resolve(Op::kAttention, input.dtype()));
+  const Variable qkv = Operand(input, graph.Resolve(Op::kAttention, input.dtype()), options);
   HALFTONE_CHECK(qkv.shape()[-1] % 3 == 0);
   const int64_t width = qkv.shape()[-1] / 3;
   const ops::AttentionOptions o = OpOptions(graph, options, width);
   const Tensor& t = qkv.value();
   ops::AttentionResult r = ops::AttentionForward({t, 0}, {t, width}, {t, 2 * width}, Tensor(), o);
   return graph.Record(Op::kAttention, std::move(r.y), {qkv},
-                      [t, o, width, p = std::move(r.probabilities)](BackwardContext& c) {
+                      [t, o, width, p = std::move(r.probabilities),
+                       rounded = GradientRounding(graph, options)](BackwardContext& c) {
                         Tensor d = Tensor::Empty(t.device(), t.dtype(), t.shape());
-                        ops::AttentionBackward({t, 0}, {t, width}, {t, 2 * width}, p, c.dy(), o, {d, 0},
-                                               {d, width}, {d, 2 * width});
+                        ops::AttentionBackward({t, 0}, {t, width}, {t, 2 * width}, p, rounded(c.dy()), o,
+                                               {d, 0}, {d, width}, {d, 2 * width});
                         c.Give(0, std::move(d));
                       });
 }
@@ -38,17 +55,18 @@ Variable Attention(const Variable& query, const Variable& key, const Variable& v
                    const AttentionOptions& options) {
   Graph& graph = query.graph();
   const DType dtype = graph.Resolve(Op::kAttention, query.dtype());
-  const Variable q = graph.Cast(query, dtype), k = graph.Cast(key, dtype), v = graph.Cast(value, dtype);
+  const Variable q = Operand(query, dtype, options), k = Operand(key, dtype, options),
+                 v = Operand(value, dtype, options);
   const ops::AttentionOptions o = OpOptions(graph, options, q.shape()[-1]);
   ops::AttentionResult r = ops::AttentionForward({q.value()}, {k.value()}, {v.value()}, mask, o);
   return graph.Record(Op::kAttention, std::move(r.y), {q, k, v},
-                      [qt = q.value(), kt = k.value(), vt = v.value(), o,
-                       p = std::move(r.probabilities)](BackwardContext& c) {
+                      [qt = q.value(), kt = k.value(), vt = v.value(), o, p = std::move(r.probabilities),
+                       rounded = GradientRounding(graph, options)](BackwardContext& c) {
                         const auto like = [](const Tensor& t) {
                           return Tensor::Empty(t.device(), t.dtype(), t.shape());
                         };
                         Tensor dq = like(qt), dk = like(kt), dv = like(vt);
-                        ops::AttentionBackward({qt}, {kt}, {vt}, p, c.dy(), o, {dq}, {dk}, {dv});
+                        ops::AttentionBackward({qt}, {kt}, {vt}, p, rounded(c.dy()), o, {dq}, {dk}, {dv});
                         c.Give(0, std::move(dq));
                         c.Give(1, std::move(dk));
                         c.Give(2, std::move(dv));

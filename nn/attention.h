@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "nn/graph.h"
+#include "nn/quantizer.h"
 
 namespace halftone::nn {
 
@@ -12,6 +13,8 @@ struct AttentionOptions {
   int64_t heads = 1;    // divides the width
   double dropout = 0;   // of the probabilities, in training
   Rng stream = Rng(0);  // of dropout
+  // Of queries, keys and values, which share the one of the input, and of the result's gradient; null: none.
+  LayerQuantizers* quantizers = nullptr;
 };
 
 // y [B, N, width] from qkv [B, N, 3 * width]: queries, keys and values side by side, as one linear map gives

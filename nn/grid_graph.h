@@ -19,11 +19,13 @@ struct GridGraphConvOptions {
 // Kipf and Welling 2017, on the grid whose nodes are joined to their four neighbours and to themselves:
 // y = D^-1/2 A D^-1/2 (x W^T) + b, with A the adjacency and D the nodes' degrees in it. weight [out, in] and
 // bias [out], started as those of Linear.
-class GridGraphConv : public Module {
+class GridGraphConv : public Module, public Quantizable {
  public:
   explicit GridGraphConv(const GridGraphConvOptions& options);
   Variable Forward(const Variable& x) override;
   void Visit(Visitor& v) override;
+  std::optional<Shape> weight_shape() const override { return linear_.weight_shape(); }
+  LayerQuantizers& quantizers() override { return linear_.quantizers(); }
 
  private:
   Linear linear_;  // without the bias, which is added last

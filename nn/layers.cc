@@ -14,14 +14,24 @@
 namespace halftone::nn {
 namespace {
 
-// A layer of x, weights and maybe biases that runs in x's dtype, but for the bias, which is in full
-// precision.
+// A layer of x, weights and maybe biases that runs in one dtype, but for the bias, which is in full
+// precision. What its quantisers are for is rounded first.
 struct Weighted {
-  Weighted(const Variable& x, Parameter& weight, std::optional<Parameter>& bias)
-      : inputs({x, x.graph().Use(weight, x.dtype())}) {
+  Weighted(const Variable& x, DType dtype, Parameter& weight, std::optional<Parameter>& bias,
+           LayerQuantizers& quantizers)
+      : inputs({Operand(x, dtype, quantizers.input), Weights(x.graph(), dtype, weight, quantizers.weight)}),
+        gradient(quantizers.gradient.has_value() ? &*quantizers.gradient : nullptr) {
     if (!bias.has_value()) return;
     inputs.push_back(x.graph().Use(*bias, bias->full_precision()));
     bias_value = inputs.back().value();
+  }
+
+  static Variable Operand(const Variable& x, DType dtype, std::optional<Quantizer>& quantizer) {
+    return x.graph().Cast(quantizer.has_value() ? (*quantizer)(x) : x, dtype);
+  }
+  static Variable Weights(Graph& graph, DType dtype, Parameter& weight, std::optional<Quantizer>& quantizer) {
+    if (!quantizer.has_value()) return graph.Use(weight, dtype);
+    return Operand(graph.Use(weight, weight.full_precision()), dtype, quantizer);
   }
 
   const Tensor& x() const { return inputs[0].value(); }
@@ -30,11 +40,12 @@ struct Weighted {
   // data(dy, x, weight) and weights(dy, x, weight, want_bias) give the gradients.
   template <typename Data, typename Weights>
   Variable Record(Op op, Tensor y, const Data& data, const Weights& weights) const {
-    const auto backward = [xv = x(), wv = weight(), want_bias = bias_value.defined(), data,
-                           weights](BackwardContext& c) {
-      if (c.Needs(0)) c.Give(0, data(c.dy(), xv, wv));
+    const auto backward = [xv = x(), wv = weight(), want_bias = bias_value.defined(), data, weights,
+                           graph = &inputs[0].graph(), gradient = gradient](BackwardContext& c) {
+      const Tensor dy = gradient == nullptr ? c.dy() : gradient->Quantize(c.dy(), *graph);
+      if (c.Needs(0)) c.Give(0, data(dy, xv, wv));
       if (!c.Needs(1)) return;
-      ops::WeightGradients g = weights(c.dy(), xv, wv, want_bias);
+      ops::WeightGradients g = weights(dy, xv, wv, want_bias);
       c.Give(1, std::move(g.dw));
       if (want_bias) c.Give(2, std::move(g.db));
     };
@@ -43,6 +54,7 @@ struct Weighted {
 
   std::vector<Variable> inputs;  // x, the weights, and the bias if there is one
   Tensor bias_value;             // undefined if there is none
+  Quantizer* gradient;           // of the output's gradient; null: as it comes
 };
 
 // Bound of PyTorch's default start of linear layers and of every bias.
@@ -82,11 +94,12 @@ Conv2d::Conv2d(const Conv2dOptions& o)
 void Conv2d::Visit(Visitor& v) {
   v("weight", weight_);
   if (bias_.has_value()) v("bias", *bias_);
+  quantizers_.Visit(v);
 }
 
 Variable Conv2d::Forward(const Variable& input) {
   Graph& graph = input.graph();
-  const Weighted layer(graph.Cast(input, graph.Resolve(Op::kConv2d, input.dtype())), weight_, bias_);
+  const Weighted layer(input, graph.Resolve(Op::kConv2d, input.dtype()), weight_, bias_, quantizers_);
   const ops::Conv2dOptions options = {
       .stride = options_.stride, .padding = options_.padding, .groups = options_.groups};
   return layer.Record(
@@ -106,14 +119,13 @@ Linear::Linear(const LinearOptions& o, DType dtype) : weight_({o.out, o.in}, Lin
 void Linear::Visit(Visitor& v) {
   v("weight", weight_);
   if (bias_.has_value()) v("bias", *bias_);
+  quantizers_.Visit(v);
 }
 
-Variable Linear::Forward(const Variable& x) {
-  return Apply(x.graph().Cast(x, x.graph().Resolve(Op::kLinear, x.dtype())));
-}
+Variable Linear::Forward(const Variable& x) { return Apply(x, x.graph().Resolve(Op::kLinear, x.dtype())); }
 
-Variable Linear::Apply(const Variable& x) {
-  const Weighted layer(x, weight_, bias_);
+Variable Linear::Apply(const Variable& x, DType dtype) {
+  const Weighted layer(x, dtype, weight_, bias_, quantizers_);
   return layer.Record(
       Op::kLinear, ops::LinearForward(layer.x(), layer.weight(), layer.bias_value),
       [](const Tensor& dy, const Tensor&, const Tensor& w) { return ops::LinearBackwardData(dy, w); },
@@ -122,10 +134,7 @@ Variable Linear::Apply(const Variable& x) {
       });
 }
 
-Variable HalfLinear::Forward(const Variable& x) {
-  Graph& graph = x.graph();
-  return graph.Cast(Apply(graph.Cast(x, DType::kF16)), x.dtype());
-}
+Variable HalfLinear::Forward(const Variable& x) { return x.graph().Cast(Apply(x, DType::kF16), x.dtype()); }
 
 ActivationLayer::ActivationLayer(const ops::Activation& activation) : activation_(activation) {
   if (activation.learned.has_value()) weight_.emplace(Shape({1}), Init::Constant(*activation.learned));

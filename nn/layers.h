@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "nn/module.h"
+#include "nn/quantizer.h"
 #include "tensor/ops/activation/activation.h"
 #include "tensor/ops/batch_norm/batch_norm.h"
 
@@ -25,11 +26,12 @@ struct Conv2dOptions {
 };
 
 // weight [out, in/groups, kernel, kernel]; bias [out], started as U(-1/sqrt(fan-in), 1/sqrt(fan-in)).
-class Conv2d : public Module {
+class Conv2d : public Module, public Quantizable {
  public:
   explicit Conv2d(const Conv2dOptions& options);
   Variable Forward(const Variable& x) override;
   void Visit(Visitor& v) override;
+  std::optional<Shape> weight_shape() const override { return weight_.shape(); }
 
  private:
   Conv2dOptions options_;
@@ -47,17 +49,18 @@ struct LinearOptions {
 };
 
 // y = x W^T + b, x [..., in]. weight [out, in] and bias [out].
-class Linear : public Module {
+class Linear : public Module, public Quantizable {
  public:
   explicit Linear(const LinearOptions& options) : Linear(options, DType::kF32) {}
   Variable Forward(const Variable& x) override;
   void Visit(Visitor& v) override;
+  std::optional<Shape> weight_shape() const override { return weight_.shape(); }
 
  protected:
   // With master weights of `dtype`.
   Linear(const LinearOptions& options, DType dtype);
-  // In x's dtype, whatever the policy says.
-  Variable Apply(const Variable& x);
+  // In `dtype`, whatever the policy says.
+  Variable Apply(const Variable& x, DType dtype);
 
  private:
   Parameter weight_;

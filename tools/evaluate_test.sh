@@ -56,7 +56,7 @@ done
 refuses "there is no $work/none" "$work/none"
 mkdir "$work/empty"
 refuses "has no checkpoint" "$work/empty"
-refuses 'unknown recipe "fp17"; valid: fp32, amp_bf16, amp_fp16, pure_bf16, pure_fp16' "$work/fp32" --recipe=fp17
+refuses 'unknown recipe "fp17"; valid: fp32, amp_bf16, amp_fp16, pure_bf16, pure_fp16, fp8_hybrid' "$work/fp32" --recipe=fp17
 refuses 'unknown recipe ""; valid: ' "$work/fp32" --compare=fp32,
 refuses "expected one of them" "$work/fp32" --recipe=fp32 --compare=fp32
 refuses "0 folders given; expected one"

@@ -27,7 +27,7 @@ refuses "Unknown command line flag 'confgi'" --confgi=x
 refuses 'unexpected argument "extra"' extra
 refuses "--set='model { nmae: 1 }':1:13: " --set='model { nmae: 1 }'
 refuses 'unknown model "resnet"; valid: mlp, cnn' --set='model { name: "resnet" }'
-refuses 'unknown recipe "fp17"; valid: fp32, amp_bf16, amp_fp16, pure_bf16, pure_fp16' --set='precision { recipe: "fp17" }'
+refuses 'unknown recipe "fp17"; valid: fp32, amp_bf16, amp_fp16, pure_bf16, pure_fp16, fp8_hybrid' --set='precision { recipe: "fp17" }'
 refuses 'path "layer9.*" matches no layer; the model has conv1, bn1, ' \
   --set='precision { override { path: "layer9.*" recipe: "fp32" } }'
 refuses 'unknown op "matmul"; valid: conv2d, ' --set='precision { override { op: "matmul" cast: "float32" } }'

@@ -52,6 +52,34 @@ WeightRounding RoundingOf(PrecisionConfig::WeightRounding rounding) {
   return WeightRounding::kStochastic;
 }
 
+// The enumerators of the proto are in the order of these.
+constexpr nn::ScaleSource kScaleSources[] = {nn::ScaleSource::kCurrent, nn::ScaleSource::kDelayed,
+                                             nn::ScaleSource::kPercentile, nn::ScaleSource::kMse,
+                                             nn::ScaleSource::kLearned};
+constexpr BlockScaleRule kBlockRules[] = {BlockScaleRule::kFloor, BlockScaleRule::kCeil,
+                                          BlockScaleRule::kEven, BlockScaleRule::kRceil};
+constexpr nn::CodebookStart kCodebookStarts[] = {nn::CodebookStart::kGrid, nn::CodebookStart::kQuantiles,
+                                                 nn::CodebookStart::kAdditivePowersOfTwo};
+
+amp::QuantizationRule RuleOf(const QuantizeConfig& c) {
+  amp::QuantizationRule rule = {.path = c.path()};
+  for (const int role : c.role()) rule.roles.push_back(static_cast<amp::Role>(role));
+  if (c.has_format()) rule.format = c.format();
+  if (c.has_scale()) rule.scale = kScaleSources[c.scale()];
+  if (c.has_per_channel()) rule.per_channel = c.per_channel();
+  if (c.has_history()) rule.history = c.history();
+  if (c.has_percentile()) rule.percentile = c.percentile();
+  if (c.has_rounding()) {
+    rule.rounding = c.rounding() == QuantizeConfig::STOCHASTIC ? Rounding::kStochastic : Rounding::kNearestEven;
+  }
+  if (c.has_block_rule()) rule.block_rule = kBlockRules[c.block_rule()];
+  if (c.has_block_size()) rule.block_size = c.block_size();
+  if (c.has_start()) rule.start = kCodebookStarts[c.start()];
+  rule.values.assign(c.value().begin(), c.value().end());
+  if (c.has_learned()) rule.learned = c.learned();
+  return rule;
+}
+
 StepStatisticsOptions WatchOptions(const WatchConfig& c) {
   return {.max_overflow_rate = c.max_overflow_rate(),
           .max_recent_overflow_rate = c.max_recent_overflow_rate(),
@@ -199,6 +227,25 @@ absl::StatusOr<PrecisionPolicies> MakePolicies(const PrecisionConfig& config, co
   return policies;
 }
 
+absl::StatusOr<amp::QuantizationOptions> MakeQuantization(const PrecisionConfig& config,
+                                                          const amp::Recipe& recipe) {
+  amp::QuantizationOptions options = {.formats = recipe.quantization,
+                                      .edges_in_8_bits = config.edges_in_8_bits()};
+  for (const PrecisionOverride& o : config.override()) {
+    if (!o.has_path()) continue;
+    ASSIGN_OR_RETURN(const amp::Recipe part, amp::FindRecipe(o.recipe()));
+    for (const amp::Role role : amp::kRoles) {
+      const absl::string_view format = part.quantization[role];
+      options.rules.push_back({.path = o.path(),
+                               .roles = {role},
+                               .format = std::string(format.empty() ? "none" : format),
+                               .must_match = false});
+    }
+  }
+  for (const QuantizeConfig& c : config.quantize()) options.rules.push_back(RuleOf(c));
+  return options;
+}
+
 absl::StatusOr<Dataset> LoadConfiguredDataset(const DataConfig& config) {
   return LoadDataset(config.name(),
                      {.root = ResolveInputPath(config.root()),
@@ -208,10 +255,8 @@ absl::StatusOr<Dataset> LoadConfiguredDataset(const DataConfig& config) {
                       .lower_case = config.lower_case()});
 }
 
-absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const Dataset& dataset,
-                                                     int64_t total_steps, Device& device) {
-  ASSIGN_OR_RETURN(const amp::Recipe recipe, amp::FindRecipe(config.precision().recipe()));
-  ASSIGN_OR_RETURN(const amp::Recipe fallback, amp::FindRecipe(config.loss_scale().fallback_recipe()));
+absl::StatusOr<std::unique_ptr<nn::Module>> MakeConfiguredModel(const TrainConfig& config,
+                                                                const Dataset& dataset) {
   const ModelConfig& m = config.model();
   models::ModelOptions model_options = {
       .name = m.name(),
@@ -231,16 +276,27 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
     model_options.text = {.vocabulary = dataset.texts()->vocabulary,
                           .max_length = dataset.texts()->max_length};
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<nn::Module> model, models::MakeModel(model_options));
+  return models::MakeModel(model_options);
+}
+
+absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const Dataset& dataset,
+                                                     int64_t total_steps, Device& device) {
+  ASSIGN_OR_RETURN(const amp::Recipe recipe, amp::FindRecipe(config.precision().recipe()));
+  ASSIGN_OR_RETURN(const amp::Recipe fallback, amp::FindRecipe(config.loss_scale().fallback_recipe()));
+  ASSIGN_OR_RETURN(std::unique_ptr<nn::Module> model, MakeConfiguredModel(config, dataset));
   ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer()));
   ASSIGN_OR_RETURN(std::unique_ptr<Schedule> schedule,
                    MakeSchedule(config.schedule(), config.optimizer(), total_steps));
   ASSIGN_OR_RETURN(const GradScaler scaler, MakeScaler(config.loss_scale(), recipe));
   RETURN_IF_ERROR(CheckOverrides(config.precision(), *model));
+  ASSIGN_OR_RETURN(const amp::QuantizationOptions quantization,
+                   MakeQuantization(config.precision(), recipe));
+  ASSIGN_OR_RETURN(amp::QuantizationSummary quantized, amp::Quantize(quantization, *model));
   ASSIGN_OR_RETURN(PrecisionPolicies policies, MakePolicies(config.precision(), recipe));
   nn::LossOptions loss = {.label_smoothing = config.loss().label_smoothing()};
   if (config.loss().has_softmax()) {
-    if (model_options.num_classes == 1) {
+    ASSIGN_OR_RETURN(const int64_t logits, Logits(config.model().num_classes(), dataset));
+    if (logits == 1) {
       return absl::InvalidArgumentError(
           "loss.softmax: the model has one output and no softmax; leave it out");
     }
@@ -258,6 +314,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
                             .fallback_policy = in_fallback.whole,
                             .fallback_overrides = std::move(in_fallback.parts),
                             .weight_rounding = RoundingOf(config.precision().weight_rounding()),
+                            .quantization = std::move(quantized),
                             .loss = loss,
                             .max_norm = config.optimizer().max_norm(),
                             .max_value = static_cast<float>(config.optimizer().max_value()),

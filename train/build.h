@@ -8,9 +8,11 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
+#include "amp/quantization.h"
 #include "amp/recipe.h"
 #include "datasets/dataset.h"
 #include "nn/cast_policy.h"
+#include "nn/module.h"
 #include "nn/optim/optimizer.h"
 #include "nn/optim/schedule.h"
 #include "scaler/grad_scaler.h"
@@ -38,8 +40,14 @@ struct PrecisionPolicies {
 absl::StatusOr<PrecisionPolicies> MakePolicies(const PrecisionConfig& config, const amp::Recipe& recipe,
                                                const absl::optional<amp::Recipe>& instead_of_float16 = absl::nullopt);
 
+// What is quantised: the recipe's formats, its overrides', and the config's own changes.
+absl::StatusOr<amp::QuantizationOptions> MakeQuantization(const PrecisionConfig& config, const amp::Recipe& recipe);
+
 // The data set that the config names, from its files.
 absl::StatusOr<Dataset> LoadConfiguredDataset(const DataConfig& config);
+
+// The model, not initialised and not quantised.
+absl::StatusOr<std::unique_ptr<nn::Module>> MakeConfiguredModel(const TrainConfig& config, const Dataset& dataset);
 
 // All of it, for this data set; with new weights, whatever model.weights says. Errors name the field and what is valid.
 absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const Dataset& dataset,

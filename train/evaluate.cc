@@ -3,28 +3,21 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <limits>
 #include <memory>
 #include <numeric>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "amp/recipe.h"
-#include "base/file.h"
 #include "base/parallel.h"
 #include "base/status_macros.h"
 #include "datasets/dataset.h"
-#include "io/safetensors.h"
 #include "nn/functional.h"
 #include "tensor/ops/cast/cast.h"
-#include "train/build.h"
-#include "train/checkpoint.h"
-#include "train/config.h"
 #include "train/progress.h"
-#include "train/state_dict.h"
+#include "train/trained_model.h"
 
 namespace halftone {
 namespace {
@@ -33,21 +26,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kWarmUps = 2;  // the first pass makes oneDNN's primitives and the working copies of the weights
 constexpr int64_t kMaxBatch = 65536;
-
-// The folder that holds the checkpoint's two files.
-absl::StatusOr<std::string> FindCheckpoint(const std::string& folder) {
-  const std::string path = ResolveUserPath(folder);
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
-    return absl::NotFoundError(
-        absl::StrCat("there is no ", folder, "; expected the folder of a run, its run.out"));
-  }
-  for (const std::string& candidate : {path + "/checkpoint", path}) {
-    if (std::filesystem::exists(candidate + "/training_state.safetensors", ignored)) return candidate;
-  }
-  return absl::NotFoundError(absl::StrCat(
-      folder, " has no checkpoint; expected the folder of a run (its run.out) or the checkpoint within it"));
-}
 
 // The first of the largest logits, or where there is one, whether it is above 0; -1 where one is NaN.
 int64_t Prediction(const float* logits, int64_t classes) {
@@ -65,25 +43,10 @@ struct BatchResult {
 // The model in one recipe, on a device of its own: what that counts is this recipe's alone.
 class Candidate {
  public:
-  // trained_in: the recipe that the checkpoint's weights are stored for.
-  static absl::StatusOr<std::unique_ptr<Candidate>> Create(const std::string& checkpoint, TrainConfig config,
-                                                           const std::string& trained_in,
-                                                           const amp::Recipe& recipe,
+  static absl::StatusOr<std::unique_ptr<Candidate>> Create(const TrainedRun& run, const amp::Recipe& recipe,
                                                            const Dataset& dataset) {
     std::unique_ptr<Candidate> made(new Candidate(recipe));
-    // Only the model is wanted of the trainer, in the dtype that its weights are stored in.
-    config.mutable_precision()->set_recipe(trained_in);
-    config.clear_optimizer();
-    config.clear_schedule();
-    ASSIGN_OR_RETURN(made->trainer_, MakeTrainer(config, dataset, /*total_steps=*/1, made->device_));
-    ASSIGN_OR_RETURN(made->policies_, MakePolicies(config.precision(), recipe));
-    const std::string file = checkpoint + "/model.safetensors";
-    ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(file));
-    RETURN_IF_ERROR(LoadStateDict(reader, file, made->trainer_->model()));
-    const DType stored = recipe.pure ? *recipe.lower : DType::kF32;
-    for (nn::Parameter* p : nn::Parameters(made->trainer_->model())) {
-      if (p->master().dtype() != stored) p->SetMaster(ops::Cast(p->master(), stored));
-    }
+    ASSIGN_OR_RETURN(made->trained_, LoadModel(run, recipe, dataset, made->device_));
     return made;
   }
 
@@ -103,8 +66,9 @@ class Candidate {
     device_.allocator().ResetPeak();
     const Clock::time_point start = Clock::now();
     nn::Graph graph(
-        {.device = &device_, .policy = &policies_.whole, .overrides = policies_.parts, .gradients = false});
-    const nn::Variable logits = trainer_->model().Forward(graph.Input(input));
+        {.device = &device_, .policy = &trained_.policies.whole, .overrides = trained_.policies.parts,
+         .gradients = false});
+    const nn::Variable logits = trained_.model->Forward(graph.Input(input));
     if (counts) seconds_.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     const int64_t peak = device_.allocator().stats().peak_bytes;
     result_.activation_bytes = std::max(result_.activation_bytes, peak - before);
@@ -155,8 +119,7 @@ class Candidate {
   }
 
   Device device_{/*notes=*/nullptr};
-  PrecisionPolicies policies_;
-  std::unique_ptr<Trainer> trainer_;
+  TrainedModel trained_;
   std::vector<double> seconds_;  // of each batch that counts
   double loss_sum_ = 0;
   int64_t correct_ = 0, images_ = 0;
@@ -182,21 +145,6 @@ absl::Status CheckOptions(const EvaluateOptions& options) {
         absl::StrCat("limit is ", options.limit, "; expected a number of images, or 0 for all"));
   }
   return FindRecipes(options.recipes).status();
-}
-
-absl::StatusOr<TrainConfig> MergedConfig(const TrainConfig& run, const std::vector<std::string>& sets) {
-  ASSIGN_OR_RETURN(const TrainConfig changes, LoadTrainConfig("", sets));
-  TrainConfig config = run;
-  config.MergeFrom(changes);
-  RETURN_IF_ERROR(ResolveTrainConfig(config));
-  return config;
-}
-
-absl::StatusOr<Dataset> LoadTestData(const DataConfig& data, int64_t limit) {
-  // data.limit is of training images: mean and deviation are theirs.
-  ASSIGN_OR_RETURN(Dataset dataset, LoadConfiguredDataset(data));
-  if (limit > 0) dataset.LimitTest(limit);
-  return dataset;
 }
 
 absl::Status EvaluateAll(const Dataset& dataset, int64_t batch_size,
@@ -231,19 +179,16 @@ absl::Status EvaluateAll(const Dataset& dataset, int64_t batch_size,
 absl::StatusOr<EvaluationReport> EvaluateCheckpoint(const std::string& folder,
                                                     const EvaluateOptions& options) {
   RETURN_IF_ERROR(CheckOptions(options));
-  ASSIGN_OR_RETURN(const std::string checkpoint, FindCheckpoint(folder));
-  ASSIGN_OR_RETURN(const CheckpointState state, ReadCheckpointState(checkpoint));
-  ASSIGN_OR_RETURN(const TrainConfig config, MergedConfig(state.config(), options.sets));
+  ASSIGN_OR_RETURN(const TrainedRun run, OpenRun(folder, options.sets));
+  const TrainConfig& config = run.config;
   ASSIGN_OR_RETURN(
       const std::vector<amp::Recipe> recipes,
       FindRecipes(options.recipes.empty() ? std::vector{config.precision().recipe()} : options.recipes));
   SetNumThreads(config.run().threads());
-  ASSIGN_OR_RETURN(const Dataset dataset, LoadTestData(config.data(), options.limit));
-  const std::string& trained_in = state.config().precision().recipe();
+  ASSIGN_OR_RETURN(const Dataset dataset, run.LoadData(options.limit));
   std::vector<std::unique_ptr<Candidate>> candidates;
   for (const amp::Recipe& recipe : recipes) {
-    ASSIGN_OR_RETURN(std::unique_ptr<Candidate> candidate,
-                     Candidate::Create(checkpoint, config, trained_in, recipe, dataset));
+    ASSIGN_OR_RETURN(std::unique_ptr<Candidate> candidate, Candidate::Create(run, recipe, dataset));
     candidates.push_back(std::move(candidate));
   }
   EvaluationReport report = {
@@ -251,8 +196,8 @@ absl::StatusOr<EvaluationReport> EvaluateCheckpoint(const std::string& folder,
       .model = config.model().name(),
       .dataset = dataset.name(),
       .unit = std::string(dataset.unit()),
-      .trained_in = trained_in,
-      .step = state.step(),
+      .trained_in = std::string(run.trained_in.name),
+      .step = run.state.step(),
       .images = dataset.test_size(),
       .batch_size = std::min(options.batch_size > 0 ? options.batch_size : config.data().batch_size(),
                              dataset.test_size()),

@@ -52,6 +52,7 @@ absl::StatusOr<double> StepSeconds(const TrainConfig& config, const Dataset& dat
 absl::StatusOr<double> StepTimeOverFp32(const TrainConfig& config, const Dataset& dataset) {
   TrainConfig fp32 = config;
   fp32.mutable_precision()->set_recipe("fp32");
+  fp32.mutable_precision()->clear_quantize();
   ASSIGN_OR_RETURN(const double reference, StepSeconds(fp32, dataset));
   ASSIGN_OR_RETURN(const double seconds, StepSeconds(config, dataset));
   return seconds / reference;

@@ -69,6 +69,10 @@ class Run {
         dataset_.test_size(), dataset_.unit(), config_.precision().recipe(), config_.run().epochs(),
         batches_->batches_per_epoch(), DescribeCpu(), NumThreads()));
     if (const std::string about = batches_->About(); !about.empty()) progress_.Line(about);
+    if (trainer_->quantization().any()) {
+      for (const std::string& line : trainer_->quantization().Lines()) progress_.Line(absl::StrCat("quantised: ", line));
+      device_.SayOnce(amp::kEmulated);
+    }
     if (config_.precision().recipe() != "fp32") SayWhetherRecipePays();
     return absl::OkStatus();
   }

@@ -5,6 +5,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "nn/quantizer.h"
 
 namespace halftone {
 namespace {
@@ -23,9 +24,14 @@ std::vector<NamedTensor> StateDict(nn::Module& model) {
   return tensors;
 }
 
-absl::Status LoadStateDict(const SafetensorsReader& reader, absl::string_view file, nn::Module& model) {
+absl::Status LoadStateDict(const SafetensorsReader& reader, absl::string_view file, nn::Module& model,
+                           QuantizerState quantizers) {
+  const auto skips = [&](absl::string_view name) {
+    return quantizers == QuantizerState::kLeaveOut && nn::BelongsToQuantizer(name);
+  };
   absl::flat_hash_set<std::string> names;
   for (NamedTensor& t : StateDict(model)) {
+    if (skips(t.name)) continue;
     names.insert(t.name);
     const ArrayInfo* info = reader.Find(t.name);
     if (info == nullptr) return AnotherModel(file, absl::StrCat("it has no ", t.name));
@@ -37,10 +43,11 @@ absl::Status LoadStateDict(const SafetensorsReader& reader, absl::string_view fi
     RETURN_IF_ERROR(reader.ReadInto(t.name, t.tensor));
   }
   for (const ArrayInfo& info : reader.arrays()) {
-    if (!names.contains(info.name)) return AnotherModel(file, absl::StrCat("it also has ", info.name));
+    if (!names.contains(info.name) && !skips(info.name)) return AnotherModel(file, absl::StrCat("it also has ", info.name));
   }
   nn::ForEachParameter(model, [](const std::string&, nn::Parameter& p) { p.MarkUpdated(); });
-  return absl::OkStatus();
+  const absl::Status status = nn::CheckQuantizers(model);
+  return status.ok() ? status : absl::DataLossError(absl::StrCat(file, ": ", status.message()));
 }
 
 }  // namespace halftone

@@ -14,9 +14,16 @@ namespace halftone {
 // Handles to the master copies and buffers, in the order of Visit.
 std::vector<NamedTensor> StateDict(nn::Module& model);
 
+// What a file says of quantisers, and what the model has of its own.
+enum class QuantizerState {
+  kLoad,
+  kLeaveOut,  // neither is looked at: the file may be of another recipe
+};
+
 // Overwrites every parameter and buffer with the file's. `file` must hold exactly the model's names with their shapes and
 // dtypes; an error names the file and the first tensor that differs, and then the model may hold some of the new values.
-absl::Status LoadStateDict(const SafetensorsReader& reader, absl::string_view file, nn::Module& model);
+absl::Status LoadStateDict(const SafetensorsReader& reader, absl::string_view file, nn::Module& model,
+                           QuantizerState quantizers = QuantizerState::kLoad);
 
 }  // namespace halftone
 

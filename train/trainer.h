@@ -11,6 +11,7 @@
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "base/philox.h"
+#include "amp/quantization.h"
 #include "datasets/batch.h"
 #include "nn/cast_policy.h"
 #include "nn/functional.h"
@@ -32,6 +33,7 @@ struct TrainerOptions {
   // Keep the weights in this dtype alone, float16 or bfloat16; none: float32 masters.
   absl::optional<DType> weights16;
   WeightRounding weight_rounding = WeightRounding::kStochastic;  // of weights16
+  amp::QuantizationSummary quantization;  // what was done to the model
   nn::LossOptions loss;
   double max_norm = 0;        // gradients are clipped to this global norm; 0: no clipping
   float max_value = 0;        // each gradient is clipped to +-this; 0: no clipping. Not both
@@ -81,6 +83,7 @@ class Trainer {
   absl::Status RestoreStatistics(const StepStatisticsState& state) { return statistics_.Restore(state); }
   // The weights and this step's gradients (empty outside of a step), in the order of the model's Visit.
   absl::Span<nn::Parameter* const> parameters() const { return params_; }
+  const amp::QuantizationSummary& quantization() const { return options_.quantization; }
 
   double LearningRateOf(int64_t step) const { return schedule_->At(step).learning_rate; }
   int64_t step() const { return step_; }         // steps done, skipped ones included

@@ -1,0 +1,305 @@
+#include "nn/quantizer.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "quant/codebook_init.h"
+#include "quant/scaled.h"
+#include "quant/scales.h"
+#include "tensor/ops/cast/cast.h"
+
+namespace halftone::nn {
+namespace {
+
+bool IsCodebook(const QuantFormat& format) { return std::holds_alternative<CodebookFormat>(format); }
+bool IsBlocks(const QuantFormat& format) { return std::holds_alternative<BlockFormat>(format); }
+
+// The largest value of a format, whose scale is 1. A codebook without learned values ends at 1, and is as
+// fine there as integers of as many bits.
+double Largest(const QuantFormat& format) {
+  if (const auto* f = std::get_if<FloatFormat>(&format)) return f->largest_finite();
+  if (const auto* f = std::get_if<IntegerFormat>(&format)) return f->highest();
+  return 1;
+}
+
+// The steps from 0 to the largest value, which LSQ balances its gradients by.
+double Steps(const QuantFormat& format) {
+  if (const auto* f = std::get_if<CodebookFormat>(&format)) return std::max(1, f->size() / 2 - 1);
+  return Largest(format);
+}
+
+// Blocks run along the last dimension: of weights [out, in, k, k] along all of an output's.
+size_t RowSize(const Shape& shape) {
+  const int64_t rows = shape.rank() == 4 || shape.rank() < 2 ? shape[0] : shape.elements() / shape[-1];
+  return static_cast<size_t>(shape.elements() / rows);
+}
+
+Tensor FromDoubles(Device& device, absl::Span<const double> values, double factor) {
+  Tensor t = Tensor::Empty(device, DType::kF32, {static_cast<int64_t>(values.size())});
+  for (size_t i = 0; i < values.size(); ++i) t.data<float>()[i] = static_cast<float>(factor * values[i]);
+  return t;
+}
+
+ScaleRule RuleOf(ScaleSource source) {
+  switch (source) {
+    case ScaleSource::kPercentile:
+      return ScaleRule::kPercentile;
+    case ScaleSource::kMse:
+      return ScaleRule::kMse;
+    case ScaleSource::kCurrent:
+    case ScaleSource::kDelayed:
+    case ScaleSource::kLearned:
+      break;
+  }
+  return ScaleRule::kAmax;
+}
+
+}  // namespace
+
+Quantizer::Quantizer(const QuantizerOptions& options, int64_t channels)
+    : options_(options), channels_(options.per_channel ? channels : 1) {
+  if (IsBlocks(options_.format)) return;
+  bool started = false;
+  if (options_.scale == ScaleSource::kLearned) {
+    scale_.emplace(Shape({channels_}), Init::Constant(1));
+    started = true;
+  } else if (options_.scale == ScaleSource::kDelayed) {
+    HALFTONE_CHECK(channels_ == 1 && options_.history > 0);
+    amax_history_ = Buffer{.shape = {options_.history}};
+  }
+  if (const auto* f = std::get_if<CodebookFormat>(&options_.format)) {
+    if (options_.learned) {
+      codebook_.emplace(Shape({f->size()}), Init::Constant(0));
+    } else {
+      values_ = Buffer{.shape = {f->size()}};
+    }
+    started = true;
+  }
+  if (started) started_ = Buffer{.shape = {}, .dtype = DType::kI64};
+  // Neither has a reason to be near zero.
+  if (scale_.has_value()) scale_->set_decays(false);
+  if (codebook_.has_value()) {
+    codebook_->set_decays(false);
+    codebook_->set_ascending();
+  }
+}
+
+void Quantizer::Visit(Visitor& v) {
+  if (scale_.has_value()) v("scale", *scale_);
+  if (codebook_.has_value()) v("codebook", *codebook_);
+  if (values_.has_value()) v("codebook", *values_);
+  if (amax_history_.has_value()) v("amax_history", *amax_history_);
+  if (started_.has_value()) v("started", *started_);
+}
+
+// The first tensor says where what is learned begins.
+void Quantizer::Start(absl::Span<const float> x) {
+  if (!started_.has_value() || started_->value.data<int64_t>()[0] != 0) return;
+  // Nothing can be learned of zeros: they stay what they are, and the next tensor is waited for.
+  if (Amax(x) == 0) return;
+  started_->value.data<int64_t>()[0] = 1;
+  if (scale_.has_value()) {
+    const size_t row = x.size() / static_cast<size_t>(channels_);
+    for (size_t i = 0; i < static_cast<size_t>(channels_); ++i) {
+      scale_->mutable_master().data<float>()[i] =
+          LearnedRange(x.subspan(i * row, row)) / static_cast<float>(Largest(options_.format));
+    }
+    scale_->MarkUpdated();
+  }
+  if (!IsCodebook(options_.format)) return;
+  const std::vector<float> start = StartingValues(x);
+  Tensor& to = codebook_.has_value() ? codebook_->mutable_master() : values_->value;
+  std::copy(start.begin(), start.end(), to.data<float>());
+  if (codebook_.has_value()) codebook_->MarkUpdated();
+}
+
+// The largest magnitude that is worth a code: what LSQ starts from.
+float Quantizer::LearnedRange(absl::Span<const float> x) const {
+  const double steps = Steps(options_.format);
+  return LsqInitialScale(x, steps) * static_cast<float>(steps);
+}
+
+// In the unit of the scales, which is 1 where the values carry the scale themselves.
+std::vector<float> Quantizer::StartingValues(absl::Span<const float> x) const {
+  const CodebookFormat& format = std::get<CodebookFormat>(options_.format);
+  if (options_.start == CodebookStart::kGiven) return options_.values;
+  const bool is_signed = std::any_of(x.begin(), x.end(), [](float v) { return v < 0; });
+  const absl::StatusOr<Codebook> values =
+      options_.start == CodebookStart::kQuantiles
+          ? QuantileCodebook(x, CarriesScale() ? std::vector<float>{1} : CurrentScales(x).scales,
+                             format.size())
+      : options_.start == CodebookStart::kGrid ? MinifloatCodebook(format.bits, is_signed)
+                                               : AdditivePowersOfTwoCodebook(format.bits, is_signed);
+  HALFTONE_CHECK(values.ok());
+  std::vector<float> start(values->values().begin(), values->values().end());
+  if (options_.start != CodebookStart::kQuantiles && CarriesScale()) {
+    const float range = LearnedRange(x);
+    for (float& v : start) v *= range;
+  }
+  return start;
+}
+
+Codebook Quantizer::Values() const {
+  const Tensor& values = codebook_.has_value() ? codebook_->master() : values_->value;
+  return Codebook::Create(values.span<float>()).value();
+}
+
+absl::Status Quantizer::CheckState() const {
+  if (scale_.has_value()) {
+    for (const float s : scale_->master().span<float>()) {
+      if (!std::isfinite(s))
+        return absl::DataLossError(absl::StrCat(path(), ".scale has ", s, "; expected finite numbers"));
+    }
+  }
+  if (!IsCodebook(options_.format) || started_->value.data<int64_t>()[0] == 0) return absl::OkStatus();
+  const Tensor& values = codebook_.has_value() ? codebook_->master() : values_->value;
+  const absl::Status status = Codebook::Create(values.span<float>()).status();
+  return status.ok() ? status : absl::DataLossError(absl::StrCat(path(), ".codebook: ", status.message()));
+}
+
+Quantizer::Scales Quantizer::CurrentScales(absl::Span<const float> x) const {
+  Scales s = {.scales = std::vector<float>(static_cast<size_t>(channels_))};
+  const ScaleOptions options = {.rule = RuleOf(options_.scale), .percentile = options_.percentile};
+  if (const auto* f = std::get_if<IntegerFormat>(&options_.format)) {
+    if (f->affine) {
+      s.zero_points.resize(s.scales.size());
+      ComputeScales(*f, x, options, absl::MakeSpan(s.scales), absl::MakeSpan(s.zero_points));
+    } else {
+      ComputeScales(*f, x, options, absl::MakeSpan(s.scales));
+    }
+  } else if (const auto* f = std::get_if<FloatFormat>(&options_.format)) {
+    ComputeScales(*f, x, options, absl::MakeSpan(s.scales));
+  } else {
+    ComputeScales(Largest(options_.format), x, options, absl::MakeSpan(s.scales));
+  }
+  return s;
+}
+
+Quantizer::Scales Quantizer::FindScales(absl::Span<const float> x, bool remember) {
+  if (IsBlocks(options_.format)) return {};
+  if (CarriesScale()) return {.scales = {1}};
+  if (scale_.has_value()) {
+    // A step too far must not turn the numbers around.
+    Scales s = {.scales = {scale_->master().data<float>(), scale_->master().data<float>() + channels_}};
+    for (float& scale : s.scales) scale = std::max(scale, std::numeric_limits<float>::min());
+    return s;
+  }
+  if (!amax_history_.has_value()) return CurrentScales(x);
+  const absl::Span<float> history = amax_history_->value.span<float>();
+  const float before = *std::max_element(history.begin(), history.end());
+  if (before == 0 || remember) {
+    const float now = Amax(x);
+    if (remember) {
+      std::copy_backward(history.begin(), history.end() - 1, history.end());
+      history[0] = now;
+    }
+    if (before == 0) return {.scales = {ScaleOf(now, Largest(options_.format))}};
+  }
+  return {.scales = {ScaleOf(before, Largest(options_.format))}};
+}
+
+Tensor Quantizer::Round(const Tensor& x, const Scales& s, const Rng& rng) const {
+  Tensor y = Tensor::Empty(x.device(), DType::kF32, x.shape());
+  const absl::Span<const float> from = x.span<float>();
+  const absl::Span<float> to = y.span<float>();
+  const RandomBits random = options_.rounding == Rounding::kStochastic
+                                ? RandomBits(rng.Stream(HashStream(path())), 0)
+                                : RandomBits();
+  if (const auto* f = std::get_if<BlockFormat>(&options_.format)) {
+    FakeQuantizeBlocks(*f, from, RowSize(x.shape()),
+                       {.rule = options_.block_rule, .rounding = options_.rounding}, to, random);
+  } else if (const auto* f = std::get_if<IntegerFormat>(&options_.format)) {
+    FakeQuantize(*f, from, s.scales, s.zero_points, options_.rounding, to, random);
+  } else if (const auto* f = std::get_if<FloatFormat>(&options_.format)) {
+    FakeQuantize(*f, from, s.scales, options_.rounding, to, random);
+  } else {
+    FakeQuantize(Values(), from, s.scales, to);
+  }
+  if (observed_ != nullptr) observed_->Add(from, to);
+  return y;
+}
+
+Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph) {
+  const Tensor x = ops::Cast(tensor, DType::kF32);
+  if (!graph.replay()) Start(x.span<float>());
+  return ops::Cast(Round(x, FindScales(x.span<float>(), graph.training() && !graph.replay()), graph.rng()),
+                   tensor.dtype());
+}
+
+Variable Quantizer::Forward(const Variable& input) {
+  Graph& graph = input.graph();
+  const Variable x = graph.Cast(input, DType::kF32);
+  const absl::Span<const float> values = x.value().span<float>();
+  if (!graph.replay()) Start(values);
+  Scales scales = FindScales(values, graph.training() && !graph.replay());
+  Tensor y = Round(x.value(), scales, graph.rng());
+  if (IsBlocks(options_.format)) {
+    // A block's scale is made so that its largest number is within the range.
+    return graph.Record("fake_quantize", std::move(y), {x}, [](BackwardContext& c) { c.Give(0, c.dy()); });
+  }
+  std::vector<Variable> inputs = {x};
+  if (scale_.has_value()) inputs.push_back(graph.Use(*scale_, DType::kF32));
+  if (codebook_.has_value()) inputs.push_back(graph.Use(*codebook_, DType::kF32));
+  std::optional<Codebook> codebook;
+  if (IsCodebook(options_.format)) codebook = Values();
+  return graph.Record(
+      "fake_quantize", std::move(y), inputs,
+      [xt = x.value(), format = options_.format, scales = std::move(scales), codebook = std::move(codebook),
+       learns_scale = scale_.has_value(), learns_values = codebook_.has_value()](BackwardContext& c) {
+        const absl::Span<const float> x = xt.span<float>(), dy = c.dy().span<float>();
+        Tensor dx = Tensor::Empty(xt.device(), DType::kF32, xt.shape());
+        std::vector<double> dscales(learns_scale ? scales.scales.size() : 0);
+        std::vector<double> dvalues(learns_values ? static_cast<size_t>(codebook->size()) : 0);
+        if (codebook.has_value()) {
+          FakeQuantizeBackward(*codebook, x, scales.scales, dy, dx.span<float>(), absl::MakeSpan(dvalues),
+                               absl::MakeSpan(dscales));
+        } else if (const auto* f = std::get_if<IntegerFormat>(&format)) {
+          FakeQuantizeBackward(*f, x, scales.scales, scales.zero_points, dy, dx.span<float>(),
+                               absl::MakeSpan(dscales));
+        } else {
+          FakeQuantizeBackward(std::get<FloatFormat>(format), x, scales.scales, dy, dx.span<float>(),
+                               absl::MakeSpan(dscales));
+        }
+        c.Give(0, std::move(dx));
+        // LSQ: so that a scale moves, relative to itself, about as far as the weights do.
+        const double balance = LsqGradientFactor(x.size() / scales.scales.size(), Steps(format));
+        if (learns_scale) c.Give(1, FromDoubles(xt.device(), dscales, balance));
+        if (!learns_values) return;
+        // The same for values: in the unit of the numbers, which the scales take them from.
+        double unit = 0;
+        for (const float s : scales.scales) unit += static_cast<double>(s) * s;
+        unit /= static_cast<double>(scales.scales.size());
+        c.Give(learns_scale ? 2 : 1, FromDoubles(xt.device(), dvalues, balance / unit));
+      });
+}
+
+absl::Status CheckQuantizers(Module& root) {
+  class Checker : public Visitor {
+   public:
+    absl::Status status;
+
+   private:
+    void OnModule(const std::string&, Module& module) override {
+      const auto* quantizer = dynamic_cast<const Quantizer*>(&module);
+      if (quantizer != nullptr) status.Update(quantizer->CheckState());
+    }
+  };
+  Checker checker;
+  root.Visit(checker);
+  return checker.status;
+}
+
+bool BelongsToQuantizer(absl::string_view path) { return absl::StrContains(path, "_quantizer."); }
+
+void LayerQuantizers::Visit(Visitor& v) {
+  v("input_quantizer", input);
+  v("weight_quantizer", weight);
+  v("gradient_quantizer", gradient);
+}
+
+}  // namespace halftone::nn

@@ -1,9 +1,11 @@
 #include "quant/block_format.h"
 
+#include <atomic>
 #include <bit>
 #include <cfloat>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -104,34 +106,45 @@ class BlockRows {
   size_t block_, n_, row_size_, blocks_;
 };
 
-// The elements of a run, filled up with zeros to whole blocks, and the results for them.
-template <typename Result>
+// The elements of a run, filled up with zeros to whole blocks.
 class Padded {
  public:
-  Padded(const BlockFormat& format, absl::Span<const float> x, size_t begin, size_t n, Result* results)
-      : n_(n), x_(&x[begin]), to_(results), results_(results) {
-    blocks_ = format.BlocksPerRow(n);
+  Padded(const BlockFormat& format, absl::Span<const float> x, size_t begin, size_t n)
+      : blocks_(format.BlocksPerRow(n)), x_(&x[begin]) {
     if (n % static_cast<size_t>(format.block) == 0) return;
-    std::copy_n(x_, n, few_);
+    std::fill(std::copy_n(x_, n, few_), few_ + kLargestBlock, 0.0f);
     x_ = few_;
-    to_ = few_results_;
-  }
-  ~Padded() {
-    if (to_ != results_) std::copy_n(few_results_, n_, results_);
   }
   Padded(const Padded&) = delete;
   Padded& operator=(const Padded&) = delete;
 
   size_t blocks() const { return blocks_; }
   const float* x() const { return x_; }
-  Result* results() const { return to_; }
+  bool padded() const { return x_ == few_; }
 
  private:
-  size_t n_, blocks_;
+  size_t blocks_;
   const float* x_;
-  Result *to_, *results_;
-  float few_[kLargestBlock] = {};
-  Result few_results_[kLargestBlock];
+  float few_[kLargestBlock];
+};
+
+// Where the results of a run go: those of missing elements nowhere.
+template <typename T>
+class Results {
+ public:
+  Results(const Padded& run, T* to, size_t n) : n_(n), to_(to), data_(run.padded() ? few_ : to) {}
+  ~Results() {
+    if (data_ != to_) std::copy_n(data_, n_, to_);
+  }
+  Results(const Results&) = delete;
+  Results& operator=(const Results&) = delete;
+
+  T* data() { return data_; }
+
+ private:
+  size_t n_;
+  T few_[kLargestBlock];
+  T *to_, *data_;
 };
 
 // The random bits of a run: none but for stochastic rounding, and 0 of missing elements.
@@ -226,16 +239,47 @@ void FakeQuantizeRun(const BlockFormat& format, const float* x, const BlockScale
   }
 }
 
-float TensorScale(const BlockFormat& format, absl::Span<const float> x, float wanted) {
-  constexpr float kLeast = 0x1p-120f, kMost = 0x1p118f;
-  if (format.scale != BlockScale::kE4m3) return 1;
-  if (wanted != 0) {
-    HALFTONE_CHECK(wanted >= kLeast && wanted <= kMost);
-    return wanted;
+// The magnitudes of all blocks of NVFP4, where they are wanted for the tensor's scale before any block is done; else none.
+class AllMagnitudes {
+ public:
+  AllMagnitudes(const BlockFormat& format, absl::Span<const float> x, const BlockRows& rows,
+                const BlockOptions& options) {
+    constexpr float kLeast = 0x1p-120f, kMost = 0x1p118f;
+    if (format.scale != BlockScale::kE4m3) return;
+    tensor_scale_ = options.tensor_scale;
+    HALFTONE_CHECK(tensor_scale_ == 0 || (tensor_scale_ >= kLeast && tensor_scale_ <= kMost));
+    if (tensor_scale_ != 0) return;
+
+    amax_ = std::make_unique_for_overwrite<int32_t[]>(rows.blocks());
+    std::atomic<int32_t> most = 0;
+    rows.ForEachRun([&](size_t begin, size_t n, size_t first_block) {
+      const Padded run(format, x, begin, n);
+      int32_t* const amax = &amax_[first_block];
+      quant_internal::BlockMagnitudes(run.x(), static_cast<size_t>(format.block), run.blocks(), amax);
+      const int32_t most_here = *std::max_element(amax, amax + run.blocks());
+      for (int32_t known = most; known < most_here && !most.compare_exchange_weak(known, most_here);) {
+      }
+    });
+    const int32_t largest = most < kInfinityBits ? most.load() : std::bit_cast<int32_t>(Amax(x));
+    const float amax = std::bit_cast<float>(largest);
+    tensor_scale_ = amax == 0 ? 1 : std::clamp(amax / (448.0f * 6.0f), kLeast, kMost);
   }
-  const float amax = Amax(x);
-  return amax == 0 ? 1 : std::clamp(amax / (448.0f * 6.0f), kLeast, kMost);
-}
+
+  float tensor_scale() const { return tensor_scale_; }
+
+  // Of a run's blocks.
+  void Get(const BlockFormat& format, const Padded& run, size_t first_block, int32_t* amax) const {
+    if (amax_ != nullptr) {
+      std::copy_n(&amax_[first_block], run.blocks(), amax);
+    } else {
+      quant_internal::BlockMagnitudes(run.x(), static_cast<size_t>(format.block), run.blocks(), amax);
+    }
+  }
+
+ private:
+  float tensor_scale_ = 1;
+  std::unique_ptr<int32_t[]> amax_;
+};
 
 struct Alias {
   std::string_view name, row;
@@ -261,20 +305,22 @@ absl::StatusOr<BlockFormat> FindBlockFormat(absl::string_view name) {
 void FakeQuantizeBlocks(const BlockFormat& format, absl::Span<const float> x, size_t row_size,
                         const BlockOptions& options, absl::Span<float> y, const RandomBits& random) {
   const BlockRows rows(format, x.size(), row_size, y.size());
-  const float tensor_scale = TensorScale(format, x, options.tensor_scale);
+  if (x.empty()) return;
+  const AllMagnitudes magnitudes(format, x, rows, options);
   const auto block = static_cast<size_t>(format.block);
-  rows.ForEachRun([&](size_t begin, size_t n, size_t) {
-    const Padded<float> run(format, x, begin, n, &y[begin]);
+  rows.ForEachRun([&](size_t begin, size_t n, size_t first_block) {
+    const Padded run(format, x, begin, n);
+    Results<float> results(run, &y[begin], n);
     const Bits bits(options.rounding, random, begin, n);
     BlockScales s;
-    quant_internal::BlockMagnitudes(run.x(), block, run.blocks(), &s);
+    magnitudes.Get(format, run, first_block, s.amax);
     for (size_t b = 0; b < run.blocks(); ++b) {
       if (s.amax[b] < kInfinityBits) continue;
       s.amax[b] = std::bit_cast<int32_t>(quant_internal::LargestMagnitude(run.x() + b * block, block));
     }
-    MakeScales(format, options.rule, tensor_scale, run.blocks(), &s);
-    const bool aligned = reinterpret_cast<uintptr_t>(run.results()) % 64 == 0;
-    FakeQuantizeRun(format, run.x(), s, run.blocks(), options.rounding, bits, run.results(),
+    MakeScales(format, options.rule, magnitudes.tensor_scale(), run.blocks(), &s);
+    const bool aligned = reinterpret_cast<uintptr_t>(results.data()) % 64 == 0;
+    FakeQuantizeRun(format, run.x(), s, run.blocks(), options.rounding, bits, results.data(),
                     x.size() >= kPastCache && aligned);
   });
 }
@@ -284,15 +330,19 @@ void QuantizeBlocks(const BlockFormat& format, absl::Span<const float> x, size_t
                     float* tensor_scale, const RandomBits& random) {
   const BlockRows rows(format, x.size(), row_size, codes.size());
   HALFTONE_CHECK(scales.size() == rows.blocks());
-  *tensor_scale = TensorScale(format, x, options.tensor_scale);
+  *tensor_scale = 1;
+  if (x.empty()) return;
+  const AllMagnitudes magnitudes(format, x, rows, options);
+  *tensor_scale = magnitudes.tensor_scale();
   rows.ForEachRun([&](size_t begin, size_t n, size_t first_block) {
-    const Padded<uint8_t> run(format, x, begin, n, &codes[begin]);
+    const Padded run(format, x, begin, n);
+    Results<uint8_t> results(run, &codes[begin], n);
     const Bits bits(options.rounding, random, begin, n);
     BlockScales s;
-    quant_internal::BlockMagnitudes(run.x(), static_cast<size_t>(format.block), run.blocks(), &s);
-    MakeScales(format, options.rule, *tensor_scale, run.blocks(), &s);
+    magnitudes.Get(format, run, first_block, s.amax);
+    MakeScales(format, options.rule, magnitudes.tensor_scale(), run.blocks(), &s);
     std::copy_n(s.codes, run.blocks(), &scales[first_block]);
-    EncodeRun(format, run.x(), s, run.blocks(), options.rounding, bits, run.results());
+    EncodeRun(format, run.x(), s, run.blocks(), options.rounding, bits, results.data());
   });
 }
 

@@ -1,6 +1,5 @@
 #include "quant/block_kernels.h"
 
-#include <algorithm>
 #include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
@@ -32,19 +31,57 @@ HWY_INLINE void WithBlock(size_t block, Body body) {
   }
 }
 
+// By lane, the bits of the largest magnitude.
 template <size_t kBlock>
-HWY_INLINE void Magnitudes(const float* HWY_RESTRICT x, size_t blocks, int32_t* HWY_RESTRICT amax) {
+HWY_INLINE IntLanes LargestByLane(const float* HWY_RESTRICT x) {
   const FloatTag d;
   const IntTag di;
-  const size_t lanes = hn::Lanes(d);
-  for (size_t b = 0; b < blocks; ++b, x += kBlock) {
-    IntLanes most = hn::Zero(di);
-    HWY_UNROLL(8)
-    for (size_t i = 0; i < kBlock; i += lanes) {
-      most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::LoadU(d, x + i))));
-    }
-    amax[b] = hn::GetLane(hn::MaxOfLanes(di, most));
+  IntLanes most = hn::Zero(di);
+  HWY_UNROLL(8)
+  for (size_t i = 0; i < kBlock; i += hn::Lanes(d)) {
+    most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::LoadU(d, x + i))));
   }
+  return most;
+}
+
+#if HWY_TARGET != HWY_SCALAR
+
+// to[i] = the largest of lanes i, i + 4, ...
+template <class D>
+HWY_INLINE void StoreLargestOfQuarters(D d, hn::Vec<D> v, int32_t* HWY_RESTRICT to) {
+  if constexpr (hn::MaxLanes(D()) > 4) {
+    const hn::Half<D> half;
+    StoreLargestOfQuarters(half, hn::Max(hn::LowerHalf(half, v), hn::UpperHalf(half, v)), to);
+  } else {
+    hn::StoreU(v, d, to);
+  }
+}
+
+// Of four blocks at once: what reduces one vector to a lane reduces four to four.
+template <size_t kBlock>
+HWY_INLINE void FourMagnitudes(const float* HWY_RESTRICT x, int32_t* HWY_RESTRICT amax) {
+  const IntTag di;
+  const hn::Repartition<uint64_t, IntTag> d64;
+  const auto pair = [&](const float* from) HWY_ATTR {
+    const IntLanes a = LargestByLane<kBlock>(from), b = LargestByLane<kBlock>(from + kBlock);
+    return hn::BitCast(d64, hn::Max(hn::InterleaveLower(di, a, b), hn::InterleaveUpper(di, a, b)));
+  };
+  const auto ab = pair(x), cd = pair(x + 2 * kBlock);
+  const IntLanes lower = hn::BitCast(di, hn::InterleaveLower(d64, ab, cd));
+  const IntLanes upper = hn::BitCast(di, hn::InterleaveUpper(d64, ab, cd));
+  StoreLargestOfQuarters(di, hn::Max(lower, upper), amax);
+}
+
+#endif  // HWY_TARGET != HWY_SCALAR
+
+template <size_t kBlock>
+HWY_INLINE void Magnitudes(const float* HWY_RESTRICT x, size_t blocks, int32_t* HWY_RESTRICT amax) {
+  const IntTag di;
+  size_t b = 0;
+#if HWY_TARGET != HWY_SCALAR
+  for (; b + 4 <= blocks; b += 4) FourMagnitudes<kBlock>(x + b * kBlock, amax + b);
+#endif
+  for (; b < blocks; ++b) amax[b] = hn::GetLane(hn::MaxOfLanes(di, LargestByLane<kBlock>(x + b * kBlock)));
 }
 
 template <size_t kBlock, class Grid>
@@ -99,11 +136,8 @@ HWY_INLINE void FakeQuantizeAny(const Grid& grid, const float* x, const float* f
 
 }  // namespace
 
-void MagnitudesOfBlocks(const float* x, size_t block, size_t blocks, BlockScales* s) {
-  WithBlock(block, [&](auto size) HWY_ATTR { Magnitudes<size>(x, blocks, s->amax); });
-  // Scales are made of whole vectors of them.
-  const size_t vectors_end = hwy::RoundUpTo(blocks, kLanes);
-  std::fill(s->amax + blocks, s->amax + vectors_end, 0);
+void MagnitudesOfBlocks(const float* x, size_t block, size_t blocks, int32_t* amax) {
+  WithBlock(block, [&](auto size) HWY_ATTR { Magnitudes<size>(x, blocks, amax); });
 }
 
 void E8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s) {
@@ -201,8 +235,8 @@ HWY_EXPORT(ScaleAllBlocks);
 
 namespace quant_internal {
 
-void BlockMagnitudes(const float* x, size_t block, size_t blocks, BlockScales* s) {
-  HWY_DYNAMIC_DISPATCH(MagnitudesOfBlocks)(x, block, blocks, s);
+void BlockMagnitudes(const float* x, size_t block, size_t blocks, int32_t* amax) {
+  HWY_DYNAMIC_DISPATCH(MagnitudesOfBlocks)(x, block, blocks, amax);
 }
 void MakeE8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s) {
   HWY_DYNAMIC_DISPATCH(E8m0Scales)(rule, blocks, s);

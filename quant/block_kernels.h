@@ -15,15 +15,14 @@ inline constexpr size_t kRun = 64;
 
 // By block of a run.
 struct BlockScales {
-  int32_t amax[kRun];  // the bits of the largest magnitude: infinities above numbers, NaNs above infinities
+  int32_t amax[kRun] = {};  // the bits of the largest magnitude: infinities above numbers, NaNs above infinities
   uint8_t codes[kRun];
   float factors[kRun];  // what elements are multiplied by before they are rounded
   float scales[kRun];   // and what their values are multiplied by
 };
 inline constexpr int32_t kInfinityBits = 0x7f800000;
 
-// s->amax of blocks <= kRun blocks.
-void BlockMagnitudes(const float* x, size_t block, size_t blocks, BlockScales* s);
+void BlockMagnitudes(const float* x, size_t block, size_t blocks, int32_t* amax);
 
 // How E8M0 scales follow from amax: 2^(E - largest_exponent), where E is floor or ceil of log2((amax + add) / divide),
 // amax + add that of bits.

@@ -61,14 +61,14 @@ HWY_INLINE FloatLanes RoundToValues(const quant_internal::FloatGrid grid, FloatL
 
 HWY_INLINE IntLanes RoundToCodes(const quant_internal::FloatGrid grid, FloatLanes q) {
   const IntTag di;
+  const hn::RebindToUnsigned<FloatTag> du;
   const Magic m = MagicOf(grid, q);
-  const IntLanes steps =
-      hn::Sub(hn::BitCast(di, hn::Add(m.magnitude, m.magic)), hn::BitCast(di, m.magic));
-  const IntLanes binades = hn::Sub(m.exponent, hn::Set(di, grid.lowest_exponent));
-  const IntLanes code = hn::Add(steps, hn::ShiftRightSame(binades, grid.dropped_bits));
-  const IntLanes sign = hn::IfThenElse(hn::Eq(code, hn::Zero(di)), hn::Set(di, grid.zero_sign),
-                                       hn::Set(di, grid.sign));
-  return hn::Or(code, hn::And(hn::BroadcastSignBit(hn::BitCast(di, q)), sign));
+  const IntLanes bits = hn::BitCast(di, hn::Add(m.magnitude, m.magic));
+  const IntLanes code = hn::Sub(bits, hn::Sub(m.exponent, hn::ShiftRightSame(m.exponent, grid.dropped_bits)));
+  const auto negative = hn::Gt(hn::BitCast(du, q), hn::Set(du, grid.negative_above));
+  const IntLanes offset = hn::IfThenElse(hn::RebindMask(di, negative), hn::Set(di, grid.negative_offset),
+                                         hn::Set(di, grid.positive_offset));
+  return hn::Add(code, offset);
 }
 
 HWY_INLINE FloatLanes AddMagic(const quant_internal::IntegerGrid grid, FloatLanes q) {
@@ -82,16 +82,21 @@ HWY_INLINE FloatLanes RoundToValues(const quant_internal::IntegerGrid grid, Floa
   return hn::Sub(AddMagic(grid, q), hn::Set(FloatTag(), grid.magic));
 }
 
-// In two's complement, the upper 24 bits 0.
 HWY_INLINE IntLanes RoundToCodes(const quant_internal::IntegerGrid grid, FloatLanes q) {
   const IntTag di;
-  const IntLanes code = hn::Sub(hn::BitCast(di, AddMagic(grid, q)), hn::Set(di, grid.code_offset));
-  return hn::And(code, hn::Set(di, 0xff));
+  return hn::Sub(hn::BitCast(di, AddMagic(grid, q)), hn::Set(di, grid.code_offset));
 }
 
+// The lowest byte of each.
 HWY_INLINE void StoreCodes(IntLanes codes, uint8_t* HWY_RESTRICT to) {
+  const hn::RebindToUnsigned<FloatTag> du;
   const hn::Rebind<uint8_t, FloatTag> narrow;
-  hn::StoreU(hn::DemoteTo(narrow, codes), narrow, to);
+#if HWY_TARGET == HWY_AVX3_DL  // whose TruncateTo in Highway 1.0.3 takes the wrong bytes
+  const IntTag di;
+  hn::StoreU(hn::DemoteTo(narrow, hn::And(codes, hn::Set(di, 0xff))), narrow, to);
+#else
+  hn::StoreU(hn::TruncateTo(narrow, hn::BitCast(du, codes)), narrow, to);
+#endif
 }
 
 // value * scale, finite; where x is not finite, x.

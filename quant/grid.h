@@ -30,16 +30,21 @@ struct FloatGrid {
         lowest_exponent((128 - format.bias) << 23),
         to_magic((23 - format.mantissa_bits) << 23),
         dropped_bits(23 - format.mantissa_bits),
-        sign(static_cast<int32_t>(format.sign_mask())),
-        zero_sign(format.has_negative_zero() ? sign : 0) {}
+        negative_above(format.has_negative_zero()
+                           ? 0x7fffffff
+                           : 0x80000000u | std::bit_cast<uint32_t>(static_cast<float>(format.smallest_subnormal() / 2))),
+        positive_offset(-to_magic - (lowest_exponent >> dropped_bits)),
+        negative_offset(positive_offset + static_cast<int32_t>(format.sign_mask())) {}
 
   float largest;
   float zero;               // what added to a zero takes its sign away where the format has no -0
   int32_t lowest_exponent;  // that of the smallest normal value, as a float's bits
   int32_t to_magic;         // added to the bits of 2^e makes those of magic
   int dropped_bits;         // of float's mantissa
-  int32_t sign;             // the bit of negative codes
-  int32_t zero_sign;        // the same of zero
+  // Of codes: bits of floats above this have a sign there; and what is added to the sum of the bits of a + magic, less
+  // its exponent's, and the exponent as the format's.
+  uint32_t negative_above;
+  int32_t positive_offset, negative_offset;
 };
 
 // Integers times a power of two, `unit`. 1.5 * 2^23 units is `magic`, for numbers of either sign.

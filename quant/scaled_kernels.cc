@@ -201,11 +201,11 @@ void IntegersToCodes(const float* HWY_RESTRICT values, int zero_point, uint8_t* 
   const FloatTag d;
   const IntTag di;
   const size_t lanes = hn::Lanes(d);
-  const IntLanes offset = hn::Set(di, zero_point), byte = hn::Set(di, 0xff);
+  const IntLanes offset = hn::Set(di, zero_point);
   size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     const IntLanes integer = hn::ConvertTo(di, hn::LoadU(d, values + i));
-    StoreCodes(hn::And(hn::Add(integer, offset), byte), codes + i);
+    StoreCodes(hn::Add(integer, offset), codes + i);
   }
   for (; i < n; ++i) codes[i] = static_cast<uint8_t>(static_cast<int>(values[i]) + zero_point);
 }

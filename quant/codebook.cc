@@ -126,7 +126,7 @@ void FakeQuantizeBackward(const Codebook& codebook, absl::Span<const float> x, a
   ParallelForBlocks(blocks, 1, [&](size_t block, size_t, size_t) {
     const size_t part = block % parts, first_row = block / parts * rows_together;
     const size_t begin = part * kBlock, end = std::min(length, begin + kBlock);
-    std::vector<double> lanes(dvalues.empty() ? 0 : size * kSumLanes);
+    std::vector<double> lanes(dvalues.empty() ? 0 : codebook.search().tree_size * kSumLanes);
     for (size_t row = first_row; row < std::min(rows, first_row + rows_together); ++row) {
       const size_t first = row * length + begin;
       const double scale_sum =
@@ -140,7 +140,9 @@ void FakeQuantizeBackward(const Codebook& codebook, absl::Span<const float> x, a
                                             .stream = stream});
       if (!dscales.empty()) scale_sums[row * parts + part] = scale_sum;
     }
-    for (size_t i = 0; i < lanes.size(); ++i) value_sums[block * size + i / kSumLanes] += lanes[i];
+    for (size_t i = 0; i < lanes.size() && i < size * kSumLanes; ++i) {
+      value_sums[block * size + i / kSumLanes] += lanes[i];
+    }
   });
 
   std::fill(dvalues.begin(), dvalues.end(), 0.0);

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <limits>
+#include <iterator>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"

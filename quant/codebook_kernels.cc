@@ -280,8 +280,47 @@ void AddToValues(const uint8_t* codes, const float* gradients, size_t n, double 
   }
 }
 
-// Adds terms[i] to sums[i % kTermLanes]; n is a multiple of that.
+// Numbers that are added together in vectors, element i to number i % kTermLanes, so that neither their width
+// nor the instruction set matters. Buffers are filled up to a multiple of it with zeros.
 constexpr size_t kTermLanes = 16;
+static_assert(kChunk % kTermLanes == 0 && kTermLanes % hn::MaxLanes(FloatTag()) == 0);
+
+// As AddToValues, for few values: their sums over a chunk are floats, which costs less than one rounding of
+// the sum over an array.
+template <int kSize>
+HWY_INLINE void AddToFewValues(const uint8_t* codes, const float* gradients, size_t n, double scale,
+                               double* sums) {
+  const FloatTag d;
+  const CodeTag di;
+  float chunk_sums[4][kTermLanes];
+  for (int j = 0; j < kSize; j += 4) {
+    for (size_t lane = 0; lane < kTermLanes; lane += hn::Lanes(d)) {
+      Floats sum0 = hn::Zero(d), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+      for (size_t i = lane; i < n; i += kTermLanes) {
+        const Floats g = LoadVector(gradients + i);
+        const Codes code = LoadVector(codes + i);
+        const auto of_code = [&](int wanted) HWY_ATTR {
+          return hn::IfThenElseZero(hn::RebindMask(d, hn::Eq(code, hn::Set(di, wanted))), g);
+        };
+        sum0 = hn::Add(sum0, of_code(j));
+        sum1 = hn::Add(sum1, of_code(j + 1));
+        sum2 = hn::Add(sum2, of_code(j + 2));
+        sum3 = hn::Add(sum3, of_code(j + 3));
+      }
+      StoreVector(sum0, chunk_sums[0] + lane);
+      StoreVector(sum1, chunk_sums[1] + lane);
+      StoreVector(sum2, chunk_sums[2] + lane);
+      StoreVector(sum3, chunk_sums[3] + lane);
+    }
+    for (size_t k = 0; k < 4; ++k) {
+      for (size_t lane = 0; lane < kTermLanes; ++lane) {
+        sums[(j + k) * kSumLanes + lane % kSumLanes] += chunk_sums[k][lane] * scale;
+      }
+    }
+  }
+}
+
+// Adds terms[i] to sums[i % kTermLanes].
 HWY_INLINE void AddTerms(const float* terms, size_t n, double* sums) {
   const hn::ScalableTag<double> d;
   const hn::Rebind<float, decltype(d)> narrow;
@@ -331,15 +370,22 @@ double BackwardVectors(const CodebookSearch& search, const BackwardPieceArgument
   Buffers buffers;
   double sums[kTermLanes] = {};
   WithWay(search, [&](const auto& way) HWY_ATTR {
+    constexpr int kSize = std::decay_t<decltype(way)>::kSize;
     for (size_t begin = 0; begin < a.n; begin += kChunk) {
       const size_t n = std::min(kChunk, a.n - begin);
       BackwardChunk(way, search, a, begin, n, buffers);
-      if (a.value_sums != nullptr) AddToValues(buffers.codes, buffers.gradients, n, a.scale, a.value_sums);
-      if (a.wants_scale) {
-        const size_t whole = (n + kTermLanes - 1) / kTermLanes * kTermLanes;
-        std::fill(buffers.terms + n, buffers.terms + whole, 0.0f);
-        AddTerms(buffers.terms, whole, sums);
+      const size_t whole = (n + kTermLanes - 1) / kTermLanes * kTermLanes;
+      std::fill(buffers.codes + n, buffers.codes + whole, uint8_t{0});
+      std::fill(buffers.gradients + n, buffers.gradients + whole, 0.0f);
+      std::fill(buffers.terms + n, buffers.terms + whole, 0.0f);
+      if (a.value_sums != nullptr) {
+        if constexpr (kSize <= 8) {
+          AddToFewValues<kSize>(buffers.codes, buffers.gradients, whole, a.scale, a.value_sums);
+        } else {
+          AddToValues(buffers.codes, buffers.gradients, n, a.scale, a.value_sums);
+        }
       }
+      if (a.wants_scale) AddTerms(buffers.terms, whole, sums);
     }
   });
   hwy::FlushStream();

@@ -26,7 +26,7 @@ struct BackwardPieceArguments {
   const float* dy;
   float* dx;
   size_t n;
-  double* value_sums;  // [search.size][kSumLanes], or null where they are not wanted
+  double* value_sums;  // [search.tree_size][kSumLanes], or null where they are not wanted
   bool wants_scale;
   bool stream;
 };

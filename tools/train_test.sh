@@ -33,6 +33,18 @@ refuses 'path "layer9.*" matches no layer; the model has conv1, bn1, ' \
 refuses 'unknown op "matmul"; valid: conv2d, ' --set='precision { override { op: "matmul" cast: "float32" } }'
 refuses "expected path and recipe, or op and cast" --set='precision { override { path: "fc" cast: "float32" } }'
 refuses "pure_bf16 is about all weights" --set='precision { override { path: "fc" recipe: "pure_bf16" } }'
+refuses 'precision.quantize: path "layer9.*" matches no layer that can be quantised; the model has conv1, conv2' \
+  --set='precision { quantize { path: "layer9.*" format: "mxfp4" } }'
+refuses 'unknown quantisation format "fp5"; valid: float8_e4m3fn, ' --set='precision { quantize { format: "fp5" } }'
+refuses 'unknown quantisation format "float8_e8m0fnu"' --set='precision { quantize { format: "float8_e8m0fnu" } }'
+refuses "weights of conv1: a codebook's values must be in ascending order: value 2, 0, is below" \
+  --set='precision { quantize { path: "conv1" format: "fp2" value: [-1, 1, 0, 2] } }'
+refuses "weights of conv1: a codebook's values must be finite: value 1 is nan" \
+  --set='precision { quantize { path: "conv1" format: "fp2" value: [-1, nan, 0, 2] } }'
+refuses 'weights of conv1: 3 values given; fp2 has 4' \
+  --set='precision { quantize { path: "conv1" format: "fp2" value: [-1, 0, 2] } }'
+refuses 'weights of conv1: block_size 32 does not divide the 27 inputs of an output' \
+  --set='precision { quantize { path: "conv1" role: WEIGHTS format: "mxfp4" block_size: 32 } }'
 refuses "data.micro_batches is 3; expected a number that divides" --set='data { batch_size: 64 micro_batches: 3 }'
 refuses "one kind of clipping" --set='optimizer { max_norm: 1 max_value: 1 }'
 refuses "data.batch_size is 0" --set='data { batch_size: 0 }'

@@ -65,12 +65,14 @@ void FakeInt8(benchmark::State& state, const IntegerFormat& format, size_t rows,
 // With a scale of 1: there and back.
 void FakeFloat(benchmark::State& state, const FloatFormat& format, Rounding rounding) {
   Buffer<float> y(kElements);
-  for (auto _ : state) FakeQuantize(format, Data(), {1.0f}, rounding, y.span(), RandomBits(Rng(2), 0));
+  const absl::Span<const float> x = Data();
+  for (auto _ : state) FakeQuantize(format, x, {1.0f}, rounding, y.span(), RandomBits(Rng(2), 0));
 }
 
 void QuantizeFloat8(benchmark::State& state) {
   Buffer<uint8_t> codes(kElements);
-  for (auto _ : state) Quantize(kFloat8E4m3fn, Data(), {1.0f}, Rounding::kNearestEven, codes.span());
+  const absl::Span<const float> x = Data();
+  for (auto _ : state) Quantize(kFloat8E4m3fn, x, {1.0f}, Rounding::kNearestEven, codes.span());
 }
 
 void DequantizeFloat8(benchmark::State& state) {
@@ -91,15 +93,17 @@ void Backward(benchmark::State& state) {
 
 void Scales(benchmark::State& state, const ScaleOptions& options, size_t rows) {
   std::vector<float> scales(rows);
-  for (auto _ : state) ComputeScales(kInt8, Data(), options, absl::MakeSpan(scales));
+  const absl::Span<const float> x = Data();
+  for (auto _ : state) ComputeScales(kInt8, x, options, absl::MakeSpan(scales));
 }
 
 void ToBlocks(benchmark::State& state, size_t row, BlockScaleRule rule) {
   const BlockFormat& format = kBlockFormats[row];
   Buffer<uint8_t> codes(kElements), scales(kRows * format.BlocksPerRow(kRowSize));
   float tensor_scale;
+  const absl::Span<const float> x = Data();
   for (auto _ : state) {
-    QuantizeBlocks(format, Data(), kRowSize, {.rule = rule}, codes.span(), scales.span(), &tensor_scale);
+    QuantizeBlocks(format, x, kRowSize, {.rule = rule}, codes.span(), scales.span(), &tensor_scale);
   }
 }
 
@@ -114,7 +118,8 @@ void FromBlocks(benchmark::State& state, size_t row) {
 
 void FakeBlocks(benchmark::State& state, size_t row) {
   Buffer<float> y(kElements);
-  for (auto _ : state) FakeQuantizeBlocks(kBlockFormats[row], Data(), kRowSize, {}, y.span());
+  const absl::Span<const float> x = Data();
+  for (auto _ : state) FakeQuantizeBlocks(kBlockFormats[row], x, kRowSize, {}, y.span());
 }
 
 constexpr Rounding kNearest = Rounding::kNearestEven;

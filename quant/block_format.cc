@@ -29,8 +29,11 @@ using quant_internal::HasFloatGrid;
 using quant_internal::IntegerGrid;
 using quant_internal::kInfinityBits;
 using quant_internal::kRun;
+using quant_internal::SignedZeroGrid;
 
 constexpr size_t kLargestBlock = 32, kRunElements = kRun * kLargestBlock;
+// Blocks that are only looked at: as many as keep a thread busy for a while.
+constexpr size_t kManyBlocks = 1024;
 // As in quant/scaled.cc.
 constexpr size_t kPastCache = size_t{4} << 20;
 
@@ -84,17 +87,17 @@ class BlockRows {
 
   size_t blocks() const { return blocks_; }
 
-  // body(begin, n, first_block) on several threads for elements [begin, begin + n) of a row: at most kRun whole blocks,
-  // or its last block if that is shorter.
+  // body(begin, n, first_block) on several threads for elements [begin, begin + n) of a row: at most `most` whole
+  // blocks, or its last block if that is shorter.
   template <class Body>
-  void ForEachRun(Body body) const {
+  void ForEachRun(size_t most, Body body) const {
     if (n_ == 0) return;
-    const size_t per_row = (row_size_ + block_ - 1) / block_, runs_per_row = (per_row + kRun - 1) / kRun;
+    const size_t per_row = (row_size_ + block_ - 1) / block_, runs_per_row = (per_row + most - 1) / most;
     ParallelFor(n_ / row_size_ * runs_per_row, 4, [&](size_t first, size_t last) {
       for (size_t run = first; run < last; ++run) {
-        const size_t row = run / runs_per_row, in_row = run % runs_per_row * kRun;
+        const size_t row = run / runs_per_row, in_row = run % runs_per_row * most;
         const size_t begin = row * row_size_ + in_row * block_, number = row * per_row + in_row;
-        const size_t n = std::min((row + 1) * row_size_ - begin, kRun * block_), whole = n / block_;
+        const size_t n = std::min((row + 1) * row_size_ - begin, most * block_), whole = n / block_;
         if (whole > 0) body(begin, whole * block_, number);
         if (n > whole * block_) body(begin + whole * block_, n - whole * block_, number + whole);
       }
@@ -169,7 +172,8 @@ class Bits {
 };
 
 bool OnGrid(const BlockFormat& format, Rounding rounding) {
-  return rounding == Rounding::kNearestEven && (!format.element || HasFloatGrid(*format.element));
+  const bool on_grid = !format.element || (HasFloatGrid(*format.element) && format.element->has_negative_zero());
+  return rounding == Rounding::kNearestEven && on_grid;
 }
 
 // q = x * factor by block. MX's is exact but for underflow; to any format a number too small for float is as good as
@@ -188,7 +192,7 @@ void EncodeRun(const BlockFormat& format, const float* x, const BlockScales& s, 
   const auto block = static_cast<size_t>(format.block);
   const size_t n = blocks * block;
   if (OnGrid(format, rounding)) {
-    format.element ? EncodeBlocks(FloatGrid(*format.element), x, s.factors, block, blocks, codes)
+    format.element ? EncodeBlocks(SignedZeroGrid(*format.element), x, s.factors, block, blocks, codes)
                    : EncodeBlocks(kInt8Values, x, s.factors, block, blocks, codes);
   } else {
     float q[kRunElements];
@@ -252,11 +256,10 @@ class AllMagnitudes {
 
     amax_ = std::make_unique_for_overwrite<int32_t[]>(rows.blocks());
     std::atomic<int32_t> most = 0;
-    rows.ForEachRun([&](size_t begin, size_t n, size_t first_block) {
+    rows.ForEachRun(kManyBlocks, [&](size_t begin, size_t n, size_t first_block) {
       const Padded run(format, x, begin, n);
-      int32_t* const amax = &amax_[first_block];
-      quant_internal::BlockMagnitudes(run.x(), static_cast<size_t>(format.block), run.blocks(), amax);
-      const int32_t most_here = *std::max_element(amax, amax + run.blocks());
+      const int32_t most_here = quant_internal::BlockMagnitudes(run.x(), static_cast<size_t>(format.block),
+                                                                run.blocks(), &amax_[first_block]);
       for (int32_t known = most; known < most_here && !most.compare_exchange_weak(known, most_here);) {
       }
     });
@@ -308,7 +311,7 @@ void FakeQuantizeBlocks(const BlockFormat& format, absl::Span<const float> x, si
   if (x.empty()) return;
   const AllMagnitudes magnitudes(format, x, rows, options);
   const auto block = static_cast<size_t>(format.block);
-  rows.ForEachRun([&](size_t begin, size_t n, size_t first_block) {
+  rows.ForEachRun(kRun, [&](size_t begin, size_t n, size_t first_block) {
     const Padded run(format, x, begin, n);
     Results<float> results(run, &y[begin], n);
     const Bits bits(options.rounding, random, begin, n);
@@ -334,7 +337,7 @@ void QuantizeBlocks(const BlockFormat& format, absl::Span<const float> x, size_t
   if (x.empty()) return;
   const AllMagnitudes magnitudes(format, x, rows, options);
   *tensor_scale = magnitudes.tensor_scale();
-  rows.ForEachRun([&](size_t begin, size_t n, size_t first_block) {
+  rows.ForEachRun(kRun, [&](size_t begin, size_t n, size_t first_block) {
     const Padded run(format, x, begin, n);
     Results<uint8_t> results(run, &codes[begin], n);
     const Bits bits(options.rounding, random, begin, n);
@@ -352,7 +355,7 @@ void DequantizeBlocks(const BlockFormat& format, absl::Span<const uint8_t> codes
   const BlockRows rows(format, codes.size(), row_size, y.size());
   HALFTONE_CHECK(scales.size() == rows.blocks());
   const auto block = static_cast<size_t>(format.block);
-  rows.ForEachRun([&](size_t begin, size_t n, size_t first_block) {
+  rows.ForEachRun(kRun, [&](size_t begin, size_t n, size_t first_block) {
     const absl::Span<float> to = y.subspan(begin, n);
     if (format.element) {
       DecodeAll(*format.element, codes.subspan(begin, n), to);

@@ -6,6 +6,7 @@
 #define HWY_TARGET_INCLUDE "quant/block_kernels.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "quant/grid-inl.h"
 
@@ -20,14 +21,23 @@ using quant_internal::E8m0Rule;
 using quant_internal::FloatGrid;
 using quant_internal::IntegerGrid;
 using quant_internal::kInfinityBits;
+using quant_internal::SignedZeroGrid;
 
 // Calls body with the block's size as a constant: so short a loop is unrolled.
 template <class Body>
-HWY_INLINE void WithBlock(size_t block, Body body) {
-  if (block == 32) {
-    body(std::integral_constant<size_t, 32>());
-  } else {
-    body(std::integral_constant<size_t, 16>());
+HWY_INLINE auto WithBlock(size_t block, Body body) {
+  if (block == 32) return body(std::integral_constant<size_t, 32>());
+  return body(std::integral_constant<size_t, 16>());
+}
+
+// Fetches the block one run after x, which there may be or not: while a run is rounded memory has nothing to do, and
+// while the next one's magnitudes are looked for the processor would wait.
+template <size_t kBlock>
+HWY_INLINE void PrefetchNextRun(const float* x) {
+  const auto next = reinterpret_cast<uintptr_t>(x) + quant_internal::kRun * kBlock * sizeof(float);
+  HWY_UNROLL(2)
+  for (size_t byte = 0; byte < kBlock * sizeof(float); byte += 64) {
+    hwy::Prefetch(reinterpret_cast<const char*>(next + byte));
   }
 }
 
@@ -36,9 +46,9 @@ template <size_t kBlock>
 HWY_INLINE IntLanes LargestByLane(const float* HWY_RESTRICT x) {
   const FloatTag d;
   const IntTag di;
-  IntLanes most = hn::Zero(di);
+  IntLanes most = hn::BitCast(di, hn::Abs(hn::LoadU(d, x)));
   HWY_UNROLL(8)
-  for (size_t i = 0; i < kBlock; i += hn::Lanes(d)) {
+  for (size_t i = hn::Lanes(d); i < kBlock; i += hn::Lanes(d)) {
     most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::LoadU(d, x + i))));
   }
   return most;
@@ -57,9 +67,10 @@ HWY_INLINE void StoreLargestOfQuarters(D d, hn::Vec<D> v, int32_t* HWY_RESTRICT 
   }
 }
 
-// Of four blocks at once: what reduces one vector to a lane reduces four to four.
+// Of four blocks at once: what reduces one vector to a lane reduces four to four. Returns the largest of them all, by
+// lane.
 template <size_t kBlock>
-HWY_INLINE void FourMagnitudes(const float* HWY_RESTRICT x, int32_t* HWY_RESTRICT amax) {
+HWY_INLINE IntLanes FourMagnitudes(const float* HWY_RESTRICT x, int32_t* HWY_RESTRICT amax) {
   const IntTag di;
   const hn::Repartition<uint64_t, IntTag> d64;
   const auto pair = [&](const float* from) HWY_ATTR {
@@ -69,19 +80,27 @@ HWY_INLINE void FourMagnitudes(const float* HWY_RESTRICT x, int32_t* HWY_RESTRIC
   const auto ab = pair(x), cd = pair(x + 2 * kBlock);
   const IntLanes lower = hn::BitCast(di, hn::InterleaveLower(d64, ab, cd));
   const IntLanes upper = hn::BitCast(di, hn::InterleaveUpper(d64, ab, cd));
-  StoreLargestOfQuarters(di, hn::Max(lower, upper), amax);
+  const IntLanes largest = hn::Max(lower, upper);
+  StoreLargestOfQuarters(di, largest, amax);
+  return largest;
 }
 
 #endif  // HWY_TARGET != HWY_SCALAR
 
 template <size_t kBlock>
-HWY_INLINE void Magnitudes(const float* HWY_RESTRICT x, size_t blocks, int32_t* HWY_RESTRICT amax) {
+HWY_INLINE int32_t Magnitudes(const float* HWY_RESTRICT x, size_t blocks, int32_t* HWY_RESTRICT amax) {
   const IntTag di;
+  IntLanes largest = hn::Zero(di);
   size_t b = 0;
 #if HWY_TARGET != HWY_SCALAR
-  for (; b + 4 <= blocks; b += 4) FourMagnitudes<kBlock>(x + b * kBlock, amax + b);
+  for (; b + 4 <= blocks; b += 4) largest = hn::Max(largest, FourMagnitudes<kBlock>(x + b * kBlock, amax + b));
 #endif
-  for (; b < blocks; ++b) amax[b] = hn::GetLane(hn::MaxOfLanes(di, LargestByLane<kBlock>(x + b * kBlock)));
+  for (; b < blocks; ++b) {
+    const IntLanes one = LargestByLane<kBlock>(x + b * kBlock);
+    amax[b] = hn::GetLane(hn::MaxOfLanes(di, one));
+    largest = hn::Max(largest, one);
+  }
+  return hn::GetLane(hn::MaxOfLanes(di, largest));
 }
 
 template <size_t kBlock, class Grid>
@@ -91,6 +110,7 @@ HWY_INLINE void Encode(const Grid grid, const float* HWY_RESTRICT x, const float
   const size_t lanes = hn::Lanes(d);
   for (size_t b = 0; b < blocks; ++b, x += kBlock, codes += kBlock) {
     const FloatLanes factor = hn::Set(d, factors[b]);
+    PrefetchNextRun<kBlock>(x);
     HWY_UNROLL(8)
     for (size_t i = 0; i < kBlock; i += lanes) {
       StoreCodes(RoundToCodes(grid, hn::Mul(hn::LoadU(d, x + i), factor)), codes + i);
@@ -106,6 +126,7 @@ HWY_INLINE void FakeQuantize(Store store, const Grid grid, const float* HWY_REST
   const size_t lanes = hn::Lanes(d);
   for (size_t b = 0; b < blocks; ++b, x += kBlock, y += kBlock) {
     const FloatLanes factor = hn::Set(d, factors[b]), scale = hn::Set(d, scales[b]);
+    PrefetchNextRun<kBlock>(x);
     HWY_UNROLL(8)
     for (size_t i = 0; i < kBlock; i += lanes) {
       const FloatLanes v = hn::LoadU(d, x + i);
@@ -136,8 +157,8 @@ HWY_INLINE void FakeQuantizeAny(const Grid& grid, const float* x, const float* f
 
 }  // namespace
 
-void MagnitudesOfBlocks(const float* x, size_t block, size_t blocks, int32_t* amax) {
-  WithBlock(block, [&](auto size) HWY_ATTR { Magnitudes<size>(x, blocks, amax); });
+int32_t MagnitudesOfBlocks(const float* x, size_t block, size_t blocks, int32_t* amax) {
+  return WithBlock(block, [&](auto size) HWY_ATTR { return Magnitudes<size>(x, blocks, amax); });
 }
 
 void E8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s) {
@@ -190,7 +211,7 @@ void E4m3Scales(float tensor_scale, size_t blocks, BlockScales* s) {
   }
 }
 
-void EncodeFloatBlocks(const FloatGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
+void EncodeFloatBlocks(const SignedZeroGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
                        uint8_t* codes) {
   EncodeAny(grid, x, factors, block, blocks, codes);
 }
@@ -235,8 +256,8 @@ HWY_EXPORT(ScaleAllBlocks);
 
 namespace quant_internal {
 
-void BlockMagnitudes(const float* x, size_t block, size_t blocks, int32_t* amax) {
-  HWY_DYNAMIC_DISPATCH(MagnitudesOfBlocks)(x, block, blocks, amax);
+int32_t BlockMagnitudes(const float* x, size_t block, size_t blocks, int32_t* amax) {
+  return HWY_DYNAMIC_DISPATCH(MagnitudesOfBlocks)(x, block, blocks, amax);
 }
 void MakeE8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s) {
   HWY_DYNAMIC_DISPATCH(E8m0Scales)(rule, blocks, s);
@@ -244,7 +265,7 @@ void MakeE8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s) {
 void MakeE4m3Scales(float tensor_scale, size_t blocks, BlockScales* s) {
   HWY_DYNAMIC_DISPATCH(E4m3Scales)(tensor_scale, blocks, s);
 }
-void EncodeBlocks(const FloatGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
+void EncodeBlocks(const SignedZeroGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
                   uint8_t* codes) {
   HWY_DYNAMIC_DISPATCH(EncodeFloatBlocks)(grid, x, factors, block, blocks, codes);
 }

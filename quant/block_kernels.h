@@ -22,7 +22,8 @@ struct BlockScales {
 };
 inline constexpr int32_t kInfinityBits = 0x7f800000;
 
-void BlockMagnitudes(const float* x, size_t block, size_t blocks, int32_t* amax);
+// amax as BlockScales has it, of any number of blocks. Returns the largest.
+int32_t BlockMagnitudes(const float* x, size_t block, size_t blocks, int32_t* amax);
 
 // How E8M0 scales follow from amax: 2^(E - largest_exponent), where E is floor or ceil of log2((amax + add) / divide),
 // amax + add that of bits.
@@ -40,7 +41,7 @@ void MakeE4m3Scales(float tensor_scale, size_t blocks, BlockScales* s);
 
 // Elements of block b are x * factors[b] rounded to nearest even: their codes, or their values times scales[b] (where x
 // is not finite, x). past_cache: as in quant/scaled_kernels.h; y is aligned to 64 bytes then.
-void EncodeBlocks(const FloatGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
+void EncodeBlocks(const SignedZeroGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
                   uint8_t* codes);
 void EncodeBlocks(const IntegerGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
                   uint8_t* codes);

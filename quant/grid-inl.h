@@ -59,16 +59,26 @@ HWY_INLINE FloatLanes RoundToValues(const quant_internal::FloatGrid grid, FloatL
   return hn::Add(hn::CopySignToAbs(rounded, q), hn::Set(FloatTag(), grid.zero));
 }
 
+// The codes of magnitudes, in the lowest bytes.
+HWY_INLINE IntLanes MagnitudeCodes(const quant_internal::FloatGrid grid, FloatLanes q) {
+  const Magic m = MagicOf(grid, q);
+  const IntLanes steps = hn::BitCast(IntTag(), hn::Add(m.magnitude, m.magic));
+  return hn::Add(steps, hn::ShiftRightSame(m.exponent, grid.dropped_bits));
+}
+
+// In the lowest bytes.
+HWY_INLINE IntLanes RoundToCodes(const quant_internal::SignedZeroGrid grid, FloatLanes q) {
+  const IntTag di;
+  const IntLanes sign = hn::And(hn::ShiftRightSame(hn::BitCast(di, q), grid.to_sign), hn::Set(di, grid.sign));
+  return hn::Or(MagnitudeCodes(grid, q), sign);
+}
+
 HWY_INLINE IntLanes RoundToCodes(const quant_internal::FloatGrid grid, FloatLanes q) {
   const IntTag di;
-  const hn::RebindToUnsigned<FloatTag> du;
-  const Magic m = MagicOf(grid, q);
-  const IntLanes bits = hn::BitCast(di, hn::Add(m.magnitude, m.magic));
-  const IntLanes code = hn::Sub(bits, hn::Sub(m.exponent, hn::ShiftRightSame(m.exponent, grid.dropped_bits)));
-  const auto negative = hn::Gt(hn::BitCast(du, q), hn::Set(du, grid.negative_above));
-  const IntLanes offset = hn::IfThenElse(hn::RebindMask(di, negative), hn::Set(di, grid.negative_offset),
-                                         hn::Set(di, grid.positive_offset));
-  return hn::Add(code, offset);
+  const IntLanes code = hn::And(MagnitudeCodes(grid, q), hn::Set(di, 0xff));
+  const IntLanes sign = hn::IfThenElse(hn::Eq(code, hn::Zero(di)), hn::Set(di, grid.zero_sign),
+                                       hn::Set(di, grid.sign));
+  return hn::Or(code, hn::And(hn::BroadcastSignBit(hn::BitCast(di, q)), sign));
 }
 
 HWY_INLINE FloatLanes AddMagic(const quant_internal::IntegerGrid grid, FloatLanes q) {

@@ -20,31 +20,34 @@ constexpr bool HasFloatGrid(const FloatFormat& format) {
 }
 
 // The values of a float format. A magnitude and its rounded value lie in one binade, or the latter is the next
-// power of two; so (a + magic) - magic, with magic the power of two whose last place is the spacing of the
-// format's values in a's binade, rounds a to them as the processor rounds: to nearest even. And the last bits of
-// a + magic are the code's.
+// power of two; so (a + magic) - magic, with magic a number in [2^23, 2^24) of the format's spacings in a's binade,
+// rounds a to them as the processor rounds: to nearest even. The last bits of a + magic are those of magic plus a's
+// distance from 0 in spacings, which together with the exponent is the code; magic's own last bits are such that the
+// lowest byte needs no correction. They are even, so that a tie goes where it ought to.
 struct FloatGrid {
   explicit constexpr FloatGrid(const FloatFormat& format)
       : largest(static_cast<float>(format.largest_finite())),
         zero(format.has_negative_zero() ? -0.0f : 0.0f),
         lowest_exponent((128 - format.bias) << 23),
-        to_magic((23 - format.mantissa_bits) << 23),
+        to_magic((23 - format.mantissa_bits) << 23 | (-((128 - format.bias) << format.mantissa_bits) & 0xff)),
         dropped_bits(23 - format.mantissa_bits),
-        negative_above(format.has_negative_zero()
-                           ? 0x7fffffff
-                           : 0x80000000u | std::bit_cast<uint32_t>(static_cast<float>(format.smallest_subnormal() / 2))),
-        positive_offset(-to_magic - (lowest_exponent >> dropped_bits)),
-        negative_offset(positive_offset + static_cast<int32_t>(format.sign_mask())) {}
+        to_sign(32 - format.bits()),
+        sign(static_cast<int32_t>(format.sign_mask())),
+        zero_sign(format.has_negative_zero() ? sign : 0) {}
 
   float largest;
   float zero;               // what added to a zero takes its sign away where the format has no -0
   int32_t lowest_exponent;  // that of the smallest normal value, as a float's bits
   int32_t to_magic;         // added to the bits of 2^e makes those of magic
   int dropped_bits;         // of float's mantissa
-  // Of codes: bits of floats above this have a sign there; and what is added to the sum of the bits of a + magic, less
-  // its exponent's, and the exponent as the format's.
-  uint32_t negative_above;
-  int32_t positive_offset, negative_offset;
+  int to_sign;              // by how much a float's sign is shifted to be a code's
+  int32_t sign;             // the bit of negative codes
+  int32_t zero_sign;        // the same of zero
+};
+
+// A FloatGrid of a format with -0: its codes are had for less.
+struct SignedZeroGrid : FloatGrid {
+  explicit constexpr SignedZeroGrid(const FloatFormat& format) : FloatGrid(format) {}
 };
 
 // Integers times a power of two, `unit`. 1.5 * 2^23 units is `magic`, for numbers of either sign.

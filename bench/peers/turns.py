@@ -46,17 +46,19 @@ def milliseconds(function, repetitions):
     return statistics.median(times)
 
 
-def halftone_rows(binary, threads, repetitions):
+def halftone_rows(binary, threads, repetitions, benchmarks):
     """Milliseconds by benchmark: medians of means over a tenth of a second each."""
-    command = [binary, f"--threads={threads}", "--benchmark_format=json", "--benchmark_min_time=0.1",
+    command = [binary, f"--threads={threads}", f"--benchmark_filter={benchmarks}", "--benchmark_format=json",
+               "--benchmark_min_time=0.1",
                f"--benchmark_repetitions={repetitions}", "--benchmark_report_aggregates_only=true"]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     return {row["run_name"].removesuffix("/real_time"): row["real_time"]
             for row in json.loads(output)["benchmarks"] if row["aggregate_name"] == "median"}
 
 
-def compare(peers, description, binary):
-    """peers: by the name of Halftone's benchmark, a function that does the same. binary: its Bazel label."""
+def compare(peers, description, binary, benchmarks="."):
+    """peers: by the name of Halftone's benchmark, a function that does the same. binary: its Bazel label. benchmarks: a
+    regular expression of those to run."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--halftone", required=True, metavar="FILE", help=f"the built {binary}")
     parser.add_argument("--threads", type=int, default=2)
@@ -67,7 +69,7 @@ def compare(peers, description, binary):
 
     ours, theirs = {}, {}
     for _ in range(args.rounds):
-        for name, ms in halftone_rows(args.halftone, args.threads, args.repetitions).items():
+        for name, ms in halftone_rows(args.halftone, args.threads, args.repetitions, benchmarks).items():
             ours.setdefault(name, []).append(ms)
         for name, run in peers.items():
             theirs.setdefault(name, []).append(milliseconds(run, 10 * args.repetitions))

@@ -1,5 +1,5 @@
-// Fake quantisation, scales and blocks: 10^7 normal float32 as 1250 rows of 8000, like weights of 1250 channels.
-// Buffers are aligned as tensors are.
+// Fake quantisation, scales and blocks: 10^7 normal float32 as 1250 rows of 8000, like weights of 1250
+// channels. Buffers are aligned as tensors are.
 #include <cstdint>
 #include <vector>
 
@@ -113,7 +113,8 @@ void FromBlocks(benchmark::State& state, size_t row) {
   Buffer<float> y(kElements);
   float tensor_scale;
   QuantizeBlocks(format, Data(), kRowSize, {}, codes.span(), scales.span(), &tensor_scale);
-  for (auto _ : state) DequantizeBlocks(format, codes.span(), scales.span(), tensor_scale, kRowSize, y.span());
+  for (auto _ : state)
+    DequantizeBlocks(format, codes.span(), scales.span(), tensor_scale, kRowSize, y.span());
 }
 
 void FakeBlocks(benchmark::State& state, size_t row) {

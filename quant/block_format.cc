@@ -55,13 +55,15 @@ quant_internal::E8m0Rule RuleOf(const BlockFormat& format, BlockScaleRule rule) 
   return {};
 }
 
-void MakeScales(const BlockFormat& format, BlockScaleRule rule, float tensor_scale, size_t blocks, BlockScales* s) {
+void MakeScales(const BlockFormat& format, BlockScaleRule rule, float tensor_scale, size_t blocks,
+                BlockScales* s) {
   format.scale == BlockScale::kE8m0 ? quant_internal::MakeE8m0Scales(RuleOf(format, rule), blocks, s)
                                     : quant_internal::MakeE4m3Scales(tensor_scale, blocks, s);
 }
 
 // scales[b]: that of codes[b].
-void ScalesOfCodes(const BlockFormat& format, absl::Span<const uint8_t> codes, float tensor_scale, float* scales) {
+void ScalesOfCodes(const BlockFormat& format, absl::Span<const uint8_t> codes, float tensor_scale,
+                   float* scales) {
   const absl::Span<float> to = absl::MakeSpan(scales, codes.size());
   if (format.scale == BlockScale::kE4m3) {
     DecodeAll(kFloat8E4m3fn, codes, to);
@@ -87,8 +89,8 @@ class BlockRows {
 
   size_t blocks() const { return blocks_; }
 
-  // body(begin, n, first_block) on several threads for elements [begin, begin + n) of a row: at most `most` whole
-  // blocks, or its last block if that is shorter.
+  // body(begin, n, first_block) on several threads for elements [begin, begin + n) of a row: at most `most`
+  // whole blocks, or its last block if that is shorter.
   template <class Body>
   void ForEachRun(size_t most, Body body) const {
     if (n_ == 0) return;
@@ -172,13 +174,15 @@ class Bits {
 };
 
 bool OnGrid(const BlockFormat& format, Rounding rounding) {
-  const bool on_grid = !format.element || (HasFloatGrid(*format.element) && format.element->has_negative_zero());
+  const bool on_grid =
+      !format.element || (HasFloatGrid(*format.element) && format.element->has_negative_zero());
   return rounding == Rounding::kNearestEven && on_grid;
 }
 
-// q = x * factor by block. MX's is exact but for underflow; to any format a number too small for float is as good as
-// its smallest normal one, for it rounds the same way in every mode.
-void MultiplyByFactors(const BlockFormat& format, const float* x, const BlockScales& s, size_t blocks, float* q) {
+// q = x * factor by block. MX's is exact but for underflow; to any format a number too small for float is as
+// good as its smallest normal one, for it rounds the same way in every mode.
+void MultiplyByFactors(const BlockFormat& format, const float* x, const BlockScales& s, size_t blocks,
+                       float* q) {
   const size_t n = blocks * static_cast<size_t>(format.block);
   quant_internal::ScaleBlocks(x, s.factors, static_cast<size_t>(format.block), blocks, q);
   if (format.scale != BlockScale::kE8m0) return;
@@ -187,8 +191,8 @@ void MultiplyByFactors(const BlockFormat& format, const float* x, const BlockSca
   }
 }
 
-void EncodeRun(const BlockFormat& format, const float* x, const BlockScales& s, size_t blocks, Rounding rounding,
-               const Bits& bits, uint8_t* codes) {
+void EncodeRun(const BlockFormat& format, const float* x, const BlockScales& s, size_t blocks,
+               Rounding rounding, const Bits& bits, uint8_t* codes) {
   const auto block = static_cast<size_t>(format.block);
   const size_t n = blocks * block;
   if (OnGrid(format, rounding)) {
@@ -209,7 +213,8 @@ void EncodeRun(const BlockFormat& format, const float* x, const BlockScales& s, 
   for (size_t b = 0; b < blocks; ++b) {
     if (s.amax[b] <= kInfinityBits) continue;
     for (size_t i = b * block; i < (b + 1) * block; ++i) {
-      const float kept = std::isfinite(x[i]) ? std::copysign(0.0f, x[i]) : std::numeric_limits<float>::quiet_NaN();
+      const float kept =
+          std::isfinite(x[i]) ? std::copysign(0.0f, x[i]) : std::numeric_limits<float>::quiet_NaN();
       codes[i] = format.element ? static_cast<uint8_t>(Encode(*format.element, kept, Rounding::kNearestEven,
                                                               Overflow::kSaturate))
                                 : 0;
@@ -221,10 +226,10 @@ void FakeQuantizeRun(const BlockFormat& format, const float* x, const BlockScale
                      Rounding rounding, const Bits& bits, float* y, bool past_cache) {
   const auto block = static_cast<size_t>(format.block);
   if (OnGrid(format, rounding)) {
-    format.element
-        ? quant_internal::FakeQuantizeBlocks(FloatGrid(*format.element), x, s.factors, s.scales, block, blocks, y,
-                                             past_cache)
-        : quant_internal::FakeQuantizeBlocks(kInt8Values, x, s.factors, s.scales, block, blocks, y, past_cache);
+    format.element ? quant_internal::FakeQuantizeBlocks(FloatGrid(*format.element), x, s.factors, s.scales,
+                                                        block, blocks, y, past_cache)
+                   : quant_internal::FakeQuantizeBlocks(kInt8Values, x, s.factors, s.scales, block, blocks, y,
+                                                        past_cache);
     return;
   }
   float q[kRunElements];
@@ -243,7 +248,8 @@ void FakeQuantizeRun(const BlockFormat& format, const float* x, const BlockScale
   }
 }
 
-// The magnitudes of all blocks of NVFP4, where they are wanted for the tensor's scale before any block is done; else none.
+// The magnitudes of all blocks of NVFP4, where they are wanted for the tensor's scale before any block is
+// done; else none.
 class AllMagnitudes {
  public:
   AllMagnitudes(const BlockFormat& format, absl::Span<const float> x, const BlockRows& rows,
@@ -300,9 +306,9 @@ absl::StatusOr<BlockFormat> FindBlockFormat(absl::string_view name) {
     if (format.name == wanted) return format;
   }
   const auto append_name = [](std::string* to, const auto& row) { to->append(row.name); };
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown block format '", name, "'; known: ", absl::StrJoin(kBlockFormats, ", ", append_name),
-                   ", ", absl::StrJoin(kAliases, ", ", append_name)));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "unknown block format '", name, "'; known: ", absl::StrJoin(kBlockFormats, ", ", append_name), ", ",
+      absl::StrJoin(kAliases, ", ", append_name)));
 }
 
 void FakeQuantizeBlocks(const BlockFormat& format, absl::Span<const float> x, size_t row_size,

@@ -1,30 +1,33 @@
-// Block formats: some consecutive numbers, the elements, share a scale. MX has a power of two for 32 elements, NVFP4 a
-// float8_e4m3fn for 16 and a float32 for the whole tensor. A new one is a row in kBlockFormats.
+// Block formats: some consecutive numbers, the elements, share a scale. MX has a power of two for 32
+// elements, NVFP4 a float8_e4m3fn for 16 and a float32 for the whole tensor. A new one is a row in
+// kBlockFormats.
 //
-// The blocks run along rows of row_size elements. Where a row is no multiple of the block its last block is shorter:
-// its missing elements count as zeros and have no codes. Hardware wants such rows padded with zeros to whole blocks:
-// the scales are the same.
+// The blocks run along rows of row_size elements. Where a row is no multiple of the block its last block is
+// shorter: its missing elements count as zeros and have no codes. Hardware wants such rows padded with zeros
+// to whole blocks: the scales are the same.
 //
-// The scale of an MX block is 2^e, as E8M0 codes e + 127; x * 2^-e is exact and rounded once to the element's format,
-// saturating. A block of zeros has e = -127. NVFP4, in float32 arithmetic, as torchao (and its kernels for GPUs) do:
+// The scale of an MX block is 2^e, as E8M0 codes e + 127; x * 2^-e is exact and rounded once to the element's
+// format, saturating. A block of zeros has e = -127. NVFP4, in float32 arithmetic, as torchao (and its
+// kernels for GPUs) do:
 //
 //   tensor scale g = amax(x) / (448 * 6)
 //   block scale  s = float8_e4m3fn(clamp((amax(block) / 6) / g, 2^-6, 448))
 //   element      float4_e2m1fn(x * ((1 / g) / s)), saturating
 //   value        element * (s * g)
 //
-// Infinities and NaNs. FakeQuantizeBlocks leaves them as they are and takes scales from finite elements alone.
-// QuantizeBlocks has to write them down as codes; MX leaves open how (section 6.3):
-// - A block with a NaN has the scale NaN, so all its elements are NaN; the codes are those of zeros of the elements'
-//   signs, and what Encode makes of a NaN where the element is not finite.
-// - Else an infinity counts as 2^128 for the scale and becomes the largest element, as torchao does; from that
-//   DequantizeBlocks makes an infinity again, but of mxint8 a number near float's largest. NVFP4's g does not count it:
-//   it becomes the tensor's amax.
+// Infinities and NaNs. FakeQuantizeBlocks leaves them as they are and takes scales from finite elements
+// alone. QuantizeBlocks has to write them down as codes; MX leaves open how (section 6.3):
+// - A block with a NaN has the scale NaN, so all its elements are NaN. The codes are those of zeros of the
+//   elements' signs, and what Encode makes of a NaN where the element is not finite.
+// - Else an infinity counts as 2^128 for the scale and becomes the largest element, as in torchao; from that
+//   DequantizeBlocks makes an infinity again, but of mxint8 a number near float's largest. NVFP4's g does not
+//   count it: it becomes the tensor's amax.
 //
 // All is the same on every instruction set and for any number of threads.
 //
-// Sources: Open Compute Project, OCP Microscaling Formats (MX) Specification, version 1.0, 2023; NVIDIA, "Pretraining
-// Large Language Models with NVFP4", 2025; torchao (prototype/mx_formats) for the rules and the order of arithmetic.
+// Sources: Open Compute Project, OCP Microscaling Formats (MX) Specification, version 1.0, 2023; NVIDIA,
+// "Pretraining Large Language Models with NVFP4", 2025; torchao (prototype/mx_formats) for the rules and the
+// order of arithmetic.
 #ifndef HALFTONE_QUANT_BLOCK_FORMAT_H_
 #define HALFTONE_QUANT_BLOCK_FORMAT_H_
 
@@ -91,27 +94,28 @@ static_assert(std::ranges::all_of(kBlockFormats, &BlockFormat::valid));
 // InvalidArgument: another name; the message lists the known ones.
 absl::StatusOr<BlockFormat> FindBlockFormat(absl::string_view name);
 
-// How e of an MX block's scale follows from amax, its largest magnitude; E is the format's largest_exponent(). Clamped
-// to [-127, 127].
+// How e of an MX block's scale follows from amax, its largest magnitude; E is the format's
+// largest_exponent(). e is clamped to [-127, 127].
 enum class BlockScaleRule {
   kFloor,  // floor(log2(amax)) - E (section 6.3): elements up to the next power of two may saturate
   kCeil,   // ceil(log2(amax)) - E: none does
   kEven,   // floor(log2(amax rounded to the element's mantissa bits, ties away from zero)) - E
-  kRceil,  // ceil(log2(amax / largest element)), the quotient rounded to float: the smallest with which none saturates
+  kRceil,  // ceil(log2(amax / largest element)), the quotient rounded to float: the least without saturation
 };
 
 struct BlockOptions {
   BlockScaleRule rule = BlockScaleRule::kFloor;  // of MX formats
   Rounding rounding = Rounding::kNearestEven;    // of elements; block scales are rounded as said above
-  // NVFP4's g: in [2^-120, 2^118] (CHECKed). 0: computed from the elements (clamped to that; 1 where all are 0).
+  // NVFP4's g: in [2^-120, 2^118] (CHECKed). 0: from the elements, clamped to that; 1 where all are 0.
   float tensor_scale = 0;
 };
 
 // CHECKed of all: x.size() is a multiple of row_size > 0, spans of elements are of one length, scales has
-// BlocksPerRow(row_size) for each row. Rounding::kStochastic: element i of x uses the i-th of the random bits.
+// BlocksPerRow(row_size) for each row. Rounding::kStochastic: element i of x uses the i-th of the random
+// bits.
 
-// The elements' values times their scales. A finite number stays one: a product beyond float's range becomes the
-// largest float. y and x do not overlap.
+// The elements' values times their scales. A finite number stays one: a product beyond float's range becomes
+// the largest float. y and x do not overlap.
 void FakeQuantizeBlocks(const BlockFormat& format, absl::Span<const float> x, size_t row_size,
                         const BlockOptions& options, absl::Span<float> y, const RandomBits& random = {});
 

@@ -61,9 +61,10 @@ TEST(BlockFormatTest, FoundByName) {
   EXPECT_EQ(FindBlockFormat("mxfp6_e2m3")->name, "mxfp6");
   const absl::Status error = FindBlockFormat("mxfp5").status();
   EXPECT_EQ(error.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(error.message(),
-            "unknown block format 'mxfp5'; known: mxfp8, mxfp8_e5m2, mxfp6, mxfp6_e3m2, mxfp4, mxint8, nvfp4, "
-            "mxfp8_e4m3, mxfp6_e2m3");
+  EXPECT_EQ(
+      error.message(),
+      "unknown block format 'mxfp5'; known: mxfp8, mxfp8_e5m2, mxfp6, mxfp6_e3m2, mxfp4, mxint8, nvfp4, "
+      "mxfp8_e4m3, mxfp6_e2m3");
 }
 
 // --- The twin: one block at a time, in double but where the format's arithmetic is float.
@@ -147,8 +148,8 @@ float TwinTensorScale(const BlockFormat& format, absl::Span<const float> x) {
   return std::clamp(amax / 2688.0f, 0x1p-120f, 0x1p118f);
 }
 
-Twin RunTwin(const BlockFormat& format, absl::Span<const float> x, size_t row_size, const BlockOptions& options,
-             absl::Span<const uint32_t> random) {
+Twin RunTwin(const BlockFormat& format, absl::Span<const float> x, size_t row_size,
+             const BlockOptions& options, absl::Span<const uint32_t> random) {
   Twin twin;
   const float g = options.tensor_scale != 0 ? options.tensor_scale : TwinTensorScale(format, x);
   const auto block = static_cast<size_t>(format.block);
@@ -176,10 +177,10 @@ Twin RunTwin(const BlockFormat& format, absl::Span<const float> x, size_t row_si
         }
         if (std::isnan(amax)) {
           const float kept = std::isfinite(x[i]) ? std::copysign(0.0f, x[i]) : kNan;
-          twin.codes.push_back(
-              format.element ? static_cast<uint8_t>(Encode(*format.element, kept, Rounding::kNearestEven,
-                                                           Overflow::kSaturate))
-                             : 0);
+          twin.codes.push_back(format.element
+                                   ? static_cast<uint8_t>(Encode(*format.element, kept,
+                                                                 Rounding::kNearestEven, Overflow::kSaturate))
+                                   : 0);
           twin.dequantized.push_back(kNan);
         } else {
           const auto [code, value] = Element(format, x[i], coded.factor, options.rounding, random[i]);
@@ -223,8 +224,8 @@ void ExpectLikeTwin(const BlockFormat& format, const std::vector<float>& x, size
   }
 }
 
-// Blocks of 32 of all kinds: normal, of all exponents, spread, many ties, zeros, powers of two, subnormal, the largest,
-// and with infinities and NaNs.
+// Blocks of 32 of all kinds: normal, of all exponents, spread, many ties, zeros, powers of two, subnormal,
+// the largest, and with infinities and NaNs.
 std::vector<float> Inputs() {
   std::vector<float> x;
   const Rng rng(2);
@@ -233,11 +234,14 @@ std::vector<float> Inputs() {
   };
   for (int e = -149; e <= 126; e += 3) {
     add_block([e](size_t, float z) { return std::ldexp(std::clamp(z, -1.99f, 1.99f), e); });
-    add_block([e](size_t i, float z) { return i == 7 ? std::ldexp(1.0f, e) : std::ldexp(std::fmod(z, 1.0f), e); });
+    add_block(
+        [e](size_t i, float z) { return i == 7 ? std::ldexp(1.0f, e) : std::ldexp(std::fmod(z, 1.0f), e); });
   }
-  for (int i = 0; i < 8; ++i) add_block([](size_t, float z) { return std::exp2(z * 8) * (z < 0.3 ? -1 : 1); });
+  for (int i = 0; i < 8; ++i)
+    add_block([](size_t, float z) { return std::exp2(z * 8) * (z < 0.3 ? -1 : 1); });
   for (int i = 0; i < 8; ++i) add_block([i](size_t, float z) { return std::nearbyint(z * 200) / (1 << i); });
-  for (const float amax : {1.0f, 1.5f, 1.75f, 1.96875f, 1.9999999f, 6.0f, 7.0f, 7.5f, 28.0f, 448.0f, 464.0f}) {
+  for (const float amax :
+       {1.0f, 1.5f, 1.75f, 1.96875f, 1.9999999f, 6.0f, 7.0f, 7.5f, 28.0f, 448.0f, 464.0f}) {
     add_block([amax](size_t i, float z) { return i == 9 ? -amax : amax * std::fmod(z, 1.0f); });
   }
   add_block([](size_t, float) { return 0.0f; });
@@ -257,7 +261,8 @@ TEST(BlockFormatTest, LikeTwin) {
   for (const BlockFormat& format : kBlockFormats) {
     for (const BlockScaleRule rule : kRules) {
       for (const Rounding rounding : kRoundings) {
-        ForEachTarget([&](int64_t) { ExpectLikeTwin(format, x, x.size(), {.rule = rule, .rounding = rounding}); });
+        ForEachTarget(
+            [&](int64_t) { ExpectLikeTwin(format, x, x.size(), {.rule = rule, .rounding = rounding}); });
       }
       if (format.scale == BlockScale::kE4m3) break;  // the rules are MX's
     }

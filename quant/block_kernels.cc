@@ -30,8 +30,8 @@ HWY_INLINE auto WithBlock(size_t block, Body body) {
   return body(std::integral_constant<size_t, 16>());
 }
 
-// Fetches the block one run after x, which there may be or not: while a run is rounded memory has nothing to do, and
-// while the next one's magnitudes are looked for the processor would wait.
+// Fetches the block one run after x, which there may be or not: while a run is rounded memory has nothing to
+// do, and while the next one's magnitudes are looked for the processor would wait.
 template <size_t kBlock>
 HWY_INLINE void PrefetchNextRun(const float* x) {
   const auto next = reinterpret_cast<uintptr_t>(x) + quant_internal::kRun * kBlock * sizeof(float);
@@ -67,8 +67,8 @@ HWY_INLINE void StoreLargestOfQuarters(D d, hn::Vec<D> v, int32_t* HWY_RESTRICT 
   }
 }
 
-// Of four blocks at once: what reduces one vector to a lane reduces four to four. Returns the largest of them all, by
-// lane.
+// Of four blocks at once: what reduces one vector to a lane reduces four to four. Returns the largest of them
+// all, by lane.
 template <size_t kBlock>
 HWY_INLINE IntLanes FourMagnitudes(const float* HWY_RESTRICT x, int32_t* HWY_RESTRICT amax) {
   const IntTag di;
@@ -93,7 +93,8 @@ HWY_INLINE int32_t Magnitudes(const float* HWY_RESTRICT x, size_t blocks, int32_
   IntLanes largest = hn::Zero(di);
   size_t b = 0;
 #if HWY_TARGET != HWY_SCALAR
-  for (; b + 4 <= blocks; b += 4) largest = hn::Max(largest, FourMagnitudes<kBlock>(x + b * kBlock, amax + b));
+  for (; b + 4 <= blocks; b += 4)
+    largest = hn::Max(largest, FourMagnitudes<kBlock>(x + b * kBlock, amax + b));
 #endif
   for (; b < blocks; ++b) {
     const IntLanes one = LargestByLane<kBlock>(x + b * kBlock);
@@ -120,8 +121,8 @@ HWY_INLINE void Encode(const Grid grid, const float* HWY_RESTRICT x, const float
 
 template <size_t kBlock, class Store, class Grid>
 HWY_INLINE void FakeQuantize(Store store, const Grid grid, const float* HWY_RESTRICT x,
-                             const float* HWY_RESTRICT factors, const float* HWY_RESTRICT scales, size_t blocks,
-                             float* HWY_RESTRICT y) {
+                             const float* HWY_RESTRICT factors, const float* HWY_RESTRICT scales,
+                             size_t blocks, float* HWY_RESTRICT y) {
   const FloatTag d;
   const size_t lanes = hn::Lanes(d);
   for (size_t b = 0; b < blocks; ++b, x += kBlock, y += kBlock) {
@@ -167,7 +168,8 @@ void E8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s) {
   const IntLanes last = hn::Set(di, 254), nan_code = hn::Set(di, 0xff);
   // 2^(code - 127). The first is where float's exponents end: 2^-127 is subnormal.
   const auto power = [&](IntLanes code) HWY_ATTR {
-    const IntLanes bits = hn::IfThenElse(hn::Eq(code, hn::Zero(di)), hn::Set(di, 0x400000), hn::ShiftLeft<23>(code));
+    const IntLanes bits =
+        hn::IfThenElse(hn::Eq(code, hn::Zero(di)), hn::Set(di, 0x400000), hn::ShiftLeft<23>(code));
     return hn::BitCast(d, bits);
   };
   for (size_t b = 0; b < blocks; b += hn::Lanes(d)) {
@@ -211,8 +213,8 @@ void E4m3Scales(float tensor_scale, size_t blocks, BlockScales* s) {
   }
 }
 
-void EncodeFloatBlocks(const SignedZeroGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
-                       uint8_t* codes) {
+void EncodeFloatBlocks(const SignedZeroGrid& grid, const float* x, const float* factors, size_t block,
+                       size_t blocks, uint8_t* codes) {
   EncodeAny(grid, x, factors, block, blocks, codes);
 }
 void EncodeIntegerBlocks(const IntegerGrid& grid, const float* x, const float* factors, size_t block,
@@ -265,8 +267,8 @@ void MakeE8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s) {
 void MakeE4m3Scales(float tensor_scale, size_t blocks, BlockScales* s) {
   HWY_DYNAMIC_DISPATCH(E4m3Scales)(tensor_scale, blocks, s);
 }
-void EncodeBlocks(const SignedZeroGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
-                  uint8_t* codes) {
+void EncodeBlocks(const SignedZeroGrid& grid, const float* x, const float* factors, size_t block,
+                  size_t blocks, uint8_t* codes) {
   HWY_DYNAMIC_DISPATCH(EncodeFloatBlocks)(grid, x, factors, block, blocks, codes);
 }
 void EncodeBlocks(const IntegerGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,

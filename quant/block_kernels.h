@@ -1,5 +1,5 @@
-// The inner loops of quant/block_format.h over whole blocks, on the widest vectors that the processor has. block: 16 or
-// 32. No input overlaps an output unless said so.
+// The inner loops of quant/block_format.h over whole blocks, on the widest vectors that the processor has.
+// `block` is 16 or 32. No input overlaps an output unless said so.
 #ifndef HALFTONE_QUANT_BLOCK_KERNELS_H_
 #define HALFTONE_QUANT_BLOCK_KERNELS_H_
 
@@ -15,7 +15,8 @@ inline constexpr size_t kRun = 64;
 
 // By block of a run.
 struct BlockScales {
-  int32_t amax[kRun] = {};  // the bits of the largest magnitude: infinities above numbers, NaNs above infinities
+  int32_t amax[kRun] =
+      {};  // the bits of the largest magnitude: infinities above numbers, NaNs above infinities
   uint8_t codes[kRun];
   float factors[kRun];  // what elements are multiplied by before they are rounded
   float scales[kRun];   // and what their values are multiplied by
@@ -25,8 +26,8 @@ inline constexpr int32_t kInfinityBits = 0x7f800000;
 // amax as BlockScales has it, of any number of blocks. Returns the largest.
 int32_t BlockMagnitudes(const float* x, size_t block, size_t blocks, int32_t* amax);
 
-// How E8M0 scales follow from amax: 2^(E - largest_exponent), where E is floor or ceil of log2((amax + add) / divide),
-// amax + add that of bits.
+// How E8M0 scales follow from amax: 2^(E - largest_exponent), where E is the floor or ceil of
+// log2((amax + add) / divide); what is added is added to the bits.
 struct E8m0Rule {
   int32_t add = 0;
   float divide = 1;
@@ -34,15 +35,16 @@ struct E8m0Rule {
   int largest_exponent = 0;
 };
 
-// The rest of s from s->amax, as quant/block_format.h says. Where that is a NaN's, the code and the scale are NaN and
-// the factor is any.
+// The rest of s from s->amax, as quant/block_format.h says. Where that is a NaN's, the code and the scale are
+// NaN and the factor is any.
 void MakeE8m0Scales(const E8m0Rule& rule, size_t blocks, BlockScales* s);
 void MakeE4m3Scales(float tensor_scale, size_t blocks, BlockScales* s);
 
-// Elements of block b are x * factors[b] rounded to nearest even: their codes, or their values times scales[b] (where x
-// is not finite, x). past_cache: as in quant/scaled_kernels.h; y is aligned to 64 bytes then.
-void EncodeBlocks(const SignedZeroGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
-                  uint8_t* codes);
+// Elements of block b are x * factors[b] rounded to nearest even: their codes, or their values times
+// scales[b] (where x is not finite, x). past_cache: as in quant/scaled_kernels.h; y is aligned to 64 bytes
+// then.
+void EncodeBlocks(const SignedZeroGrid& grid, const float* x, const float* factors, size_t block,
+                  size_t blocks, uint8_t* codes);
 void EncodeBlocks(const IntegerGrid& grid, const float* x, const float* factors, size_t block, size_t blocks,
                   uint8_t* codes);
 void FakeQuantizeBlocks(const FloatGrid& grid, const float* x, const float* factors, const float* scales,

@@ -1,5 +1,5 @@
-// Vectors rounded onto a grid (quant/grid.h), as values and as codes. Exactly the values and codes of Encode with
-// Rounding::kNearestEven and Overflow::kSaturate (fp16/format.h), on every instruction set; of NaNs any.
+// Vectors rounded onto a grid (quant/grid.h), as values and as codes. Exactly the values and codes of Encode
+// with Rounding::kNearestEven and Overflow::kSaturate (fp16/format.h), on every instruction set; of NaNs any.
 //
 // Included by kernels once per instruction set, inside no namespace.
 #include <cstddef>
@@ -22,8 +22,8 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Kernels add element i to partial sum i % kLanes and the partial sums in order, so a vector of any length up to
-// this gives the same bits; and blocks of 16 and 32 are whole vectors.
+// Kernels add element i to partial sum i % kLanes and the partial sums in order, so a vector of any length up
+// to this gives the same bits; and blocks of 16 and 32 are whole vectors.
 inline constexpr size_t kLanes = 16;
 using FloatTag = hn::CappedTag<float, kLanes>;
 using IntTag = hn::RebindToSigned<FloatTag>;
@@ -76,8 +76,8 @@ HWY_INLINE IntLanes RoundToCodes(const quant_internal::SignedZeroGrid grid, Floa
 HWY_INLINE IntLanes RoundToCodes(const quant_internal::FloatGrid grid, FloatLanes q) {
   const IntTag di;
   const IntLanes code = hn::And(MagnitudeCodes(grid, q), hn::Set(di, 0xff));
-  const IntLanes sign = hn::IfThenElse(hn::Eq(code, hn::Zero(di)), hn::Set(di, grid.zero_sign),
-                                       hn::Set(di, grid.sign));
+  const IntLanes sign =
+      hn::IfThenElse(hn::Eq(code, hn::Zero(di)), hn::Set(di, grid.zero_sign), hn::Set(di, grid.sign));
   return hn::Or(code, hn::And(hn::BroadcastSignBit(hn::BitCast(di, q)), sign));
 }
 

@@ -10,20 +10,22 @@
 
 namespace halftone::quant_internal {
 
-// Whether a FloatGrid can be had: every format with a sign whose values, and the numbers that round to them, are
-// normal floats. That is all of at most 8 bits but float8_e8m0fnu, and float16.
+// Whether a FloatGrid can be had: every format with a sign whose values, and the numbers that round to them,
+// are normal floats. That is all of at most 8 bits but float8_e8m0fnu, and float16.
 constexpr bool HasFloatGrid(const FloatFormat& format) {
   const int largest_exponent =
       static_cast<int>(format.largest_finite_code() >> format.mantissa_bits) - format.bias;
   return format.has_sign && format.mantissa_bits >= 1 && format.mantissa_bits <= 10 &&
-         largest_exponent + 23 - format.mantissa_bits <= 126 && 1 - format.bias - format.mantissa_bits >= -126;
+         largest_exponent + 23 - format.mantissa_bits <= 126 &&
+         1 - format.bias - format.mantissa_bits >= -126;
 }
 
-// The values of a float format. A magnitude and its rounded value lie in one binade, or the latter is the next
-// power of two; so (a + magic) - magic, with magic a number in [2^23, 2^24) of the format's spacings in a's binade,
-// rounds a to them as the processor rounds: to nearest even. The last bits of a + magic are those of magic plus a's
-// distance from 0 in spacings, which together with the exponent is the code; magic's own last bits are such that the
-// lowest byte needs no correction. They are even, so that a tie goes where it ought to.
+// The values of a float format. A magnitude and its rounded value lie in one binade, or the latter is the
+// next power of two; so (a + magic) - magic, with magic a number in [2^23, 2^24) of the format's spacings in
+// a's binade, rounds a to them as the processor rounds: to nearest even. The last bits of a + magic are those
+// of magic plus a's distance from 0 in spacings, which together with the exponent is the code; magic's own
+// last bits are such that the lowest byte needs no correction. They are even, so that a tie goes where it
+// ought to.
 struct FloatGrid {
   explicit constexpr FloatGrid(const FloatFormat& format)
       : largest(static_cast<float>(format.largest_finite())),

@@ -25,8 +25,8 @@ using quant_internal::kSumBlock;
 constexpr size_t kGrain = 16384;
 // What is done in several passes is done in pieces of this size, which stay in a core's first cache.
 constexpr size_t kPiece = 512;
-// From this many elements on, input and output are more than a core may hope to keep of the last cache; then stores
-// past the cache are faster, for the cache need not read what is overwritten.
+// From this many elements on, input and output are more than a core may hope to keep of the last cache; then
+// stores past the cache are faster, for the cache need not read what is overwritten.
 constexpr size_t kPastCache = size_t{4} << 20;
 
 // The rows of x; checks what all functions ask for.
@@ -96,8 +96,8 @@ class Bits {
 
 // grid(row): the rows' grids.
 template <class GridOf>
-void FakeQuantizeOnGrid(GridOf grid, const Rows& rows, absl::Span<const float> x, absl::Span<const float> scales,
-                        absl::Span<float> y) {
+void FakeQuantizeOnGrid(GridOf grid, const Rows& rows, absl::Span<const float> x,
+                        absl::Span<const float> scales, absl::Span<float> y) {
   const bool past_cache = x.size() >= kPastCache;
   rows.ForEachPiece(x.size(), [&](size_t row, size_t begin, size_t n) {
     quant_internal::FakeQuantizeRow(grid(row), &x[begin], scales[row], &y[begin], n, past_cache);
@@ -238,8 +238,9 @@ void Dequantize(const IntegerFormat& format, absl::Span<const uint8_t> codes, ab
   });
 }
 
-void FakeQuantizeBackward(const FloatFormat& format, absl::Span<const float> x, absl::Span<const float> scales,
-                          absl::Span<const float> dy, absl::Span<float> dx, absl::Span<double> dscales) {
+void FakeQuantizeBackward(const FloatFormat& format, absl::Span<const float> x,
+                          absl::Span<const float> scales, absl::Span<const float> dy, absl::Span<float> dx,
+                          absl::Span<double> dscales) {
   const Rows rows(x.size(), scales, dy.size());
   HALFTONE_CHECK(format.bits() <= 16);
   const auto highest = static_cast<float>(format.largest_finite());
@@ -252,7 +253,8 @@ void FakeQuantizeBackward(const FloatFormat& format, absl::Span<const float> x, 
                absl::MakeSpan(values, n));
     }
   };
-  Backward(round, [&](size_t) { return std::pair(lowest, highest); }, rows, x, scales, dy, dx, dscales);
+  Backward(
+      round, [&](size_t) { return std::pair(lowest, highest); }, rows, x, scales, dy, dx, dscales);
 }
 
 void FakeQuantizeBackward(const IntegerFormat& format, absl::Span<const float> x,

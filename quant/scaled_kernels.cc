@@ -20,8 +20,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 using quant_internal::FloatGrid;
 using quant_internal::IntegerGrid;
 
-// Calls at(from a whole vector's first index) for vectors that cover [0, n), n >= Lanes: the last overlaps the one
-// before, which is no harm where outputs are not inputs.
+// Calls at(from a whole vector's first index) for vectors that cover [0, n), n >= Lanes: the last overlaps
+// the one before, which is no harm where outputs are not inputs.
 template <class At>
 HWY_INLINE void ForEachVector(size_t n, At at) {
   const size_t lanes = hn::Lanes(FloatTag());
@@ -32,7 +32,8 @@ HWY_INLINE void ForEachVector(size_t n, At at) {
 
 // to[i] = f(from[i]): floats to floats, f on vectors.
 template <class F>
-HWY_INLINE void MapFloats(const float* HWY_RESTRICT from, float* HWY_RESTRICT to, size_t n, bool past_cache, F f) {
+HWY_INLINE void MapFloats(const float* HWY_RESTRICT from, float* HWY_RESTRICT to, size_t n, bool past_cache,
+                          F f) {
   const FloatTag d;
   const size_t lanes = hn::Lanes(d);
   if (n < lanes) {
@@ -44,7 +45,8 @@ HWY_INLINE void MapFloats(const float* HWY_RESTRICT from, float* HWY_RESTRICT to
   }
   const size_t vector_bytes = lanes * sizeof(float);
   if (past_cache && n >= 4 * lanes && vector_bytes >= 16) {
-    // Up to the first aligned vector of `to`, then those, then the last one: the first and the last overlap others.
+    // Up to the first aligned vector of `to`, then those, then the last one: the first and the last overlap
+    // others.
     hn::StoreU(f(hn::LoadU(d, from)), d, to);
     const size_t misalignment = reinterpret_cast<uintptr_t>(to) % vector_bytes / sizeof(float);
     size_t i = lanes - misalignment;
@@ -59,9 +61,8 @@ template <class Grid>
 HWY_INLINE void FakeQuantizeAll(const Grid grid, const float* x, float scale, float* y, size_t n,
                                 bool past_cache) {
   const FloatLanes s = hn::Set(FloatTag(), scale);
-  MapFloats(x, y, n, past_cache, [&](FloatLanes v) HWY_ATTR {
-    return TimesScale(v, RoundToValues(grid, hn::Div(v, s)), s);
-  });
+  MapFloats(x, y, n, past_cache,
+            [&](FloatLanes v) HWY_ATTR { return TimesScale(v, RoundToValues(grid, hn::Div(v, s)), s); });
 }
 
 template <class Grid>
@@ -116,12 +117,13 @@ HWY_INLINE FloatLanes RoundOne(FloatLanes v, IntLanes random) {
   } else if constexpr (kRounding == Rounding::kToOdd) {
     away = hn::AndNot(odd, inexact);
   } else {
-    // random < fraction * 2^32, which is that rounded up to an integer. Both are compared less 2^31, as integers with
-    // sign: the two halves of the range are converted apart.
+    // random < fraction * 2^32, which is that rounded up to an integer. Both are compared less 2^31, as
+    // integers with sign: the two halves of the range are converted apart.
     const FloatLanes middle = hn::Set(d, 0x1p31f);
     const FloatLanes threshold = hn::Ceil(hn::Mul(fraction, hn::Set(d, 0x1p32f)));
     const auto upper = hn::Ge(threshold, middle);
-    const IntLanes lower_half = hn::ConvertTo(di, hn::IfThenElse(upper, hn::Sub(threshold, middle), threshold));
+    const IntLanes lower_half =
+        hn::ConvertTo(di, hn::IfThenElse(upper, hn::Sub(threshold, middle), threshold));
     const IntLanes flip = hn::Set(di, static_cast<int32_t>(0x80000000u));
     const IntLanes shifted = hn::IfThenElse(hn::RebindMask(di, upper), lower_half, hn::Xor(lower_half, flip));
     away = hn::Lt(hn::Xor(random, flip), shifted);
@@ -158,7 +160,8 @@ HWY_INLINE void RoundAllIntegers(const IntegerGrid grid, const uint32_t* random,
 
 }  // namespace
 
-void FakeQuantizeFloats(const FloatGrid& grid, const float* x, float scale, float* y, size_t n, bool past_cache) {
+void FakeQuantizeFloats(const FloatGrid& grid, const float* x, float scale, float* y, size_t n,
+                        bool past_cache) {
   FakeQuantizeAll(grid, x, scale, y, n, past_cache);
 }
 void FakeQuantizeIntegers(const IntegerGrid& grid, const float* x, float scale, float* y, size_t n,
@@ -197,7 +200,8 @@ void RoundToIntegers(const IntegerGrid& grid, Rounding rounding, const uint32_t*
   }
 }
 
-void IntegersToCodes(const float* HWY_RESTRICT values, int zero_point, uint8_t* HWY_RESTRICT codes, size_t n) {
+void IntegersToCodes(const float* HWY_RESTRICT values, int zero_point, uint8_t* HWY_RESTRICT codes,
+                     size_t n) {
   const FloatTag d;
   const IntTag di;
   const size_t lanes = hn::Lanes(d);
@@ -256,8 +260,9 @@ void ScaleFloats(float scale, float* values, size_t n) {
   for (; i < n; ++i) values[i] *= scale;
 }
 
-double BackwardFloats(const float* HWY_RESTRICT q, const float* HWY_RESTRICT values, const float* HWY_RESTRICT dy,
-                      float lowest, float highest, float* HWY_RESTRICT dx, size_t n) {
+double BackwardFloats(const float* HWY_RESTRICT q, const float* HWY_RESTRICT values,
+                      const float* HWY_RESTRICT dy, float lowest, float highest, float* HWY_RESTRICT dx,
+                      size_t n) {
   const hn::CappedTag<double, kLanes> d64;
   const hn::Rebind<float, decltype(d64)> d32;
   constexpr size_t kStep = hn::MaxLanes(d64);
@@ -320,7 +325,8 @@ HWY_EXPORT(BackwardFloats);
 
 namespace quant_internal {
 
-void FakeQuantizeRow(const FloatGrid& grid, const float* x, float scale, float* y, size_t n, bool past_cache) {
+void FakeQuantizeRow(const FloatGrid& grid, const float* x, float scale, float* y, size_t n,
+                     bool past_cache) {
   HWY_DYNAMIC_DISPATCH(FakeQuantizeFloats)(grid, x, scale, y, n, past_cache);
 }
 void FakeQuantizeRow(const IntegerGrid& grid, const float* x, float scale, float* y, size_t n,
@@ -336,7 +342,8 @@ bool QuantizeRow(const IntegerGrid& grid, const float* x, float scale, uint8_t* 
 void DivideRow(const float* x, float scale, float* q, size_t n) {
   HWY_DYNAMIC_DISPATCH(DivideFloats)(x, scale, q, n);
 }
-void RoundIntegers(const IntegerGrid& grid, Rounding rounding, const uint32_t* random, float* values, size_t n) {
+void RoundIntegers(const IntegerGrid& grid, Rounding rounding, const uint32_t* random, float* values,
+                   size_t n) {
   HWY_DYNAMIC_DISPATCH(RoundToIntegers)(grid, rounding, random, values, n);
 }
 void CodesOfIntegers(const float* values, int zero_point, uint8_t* codes, size_t n) {

@@ -80,7 +80,8 @@ void ExpectFloats(const FloatFormat& format, const std::vector<float>& x, const 
         }
         if (format.bits() > 8) continue;
         if (codes[i] != expected[i].code) {
-          FAIL() << std::hexfloat << x[i] << " rounding " << static_cast<int>(rounding) << ": " << int{codes[i]};
+          FAIL() << std::hexfloat << x[i] << " rounding " << static_cast<int>(rounding) << ": "
+                 << int{codes[i]};
         }
         const float scale = scales[i / (x.size() / scales.size())];
         const float value = static_cast<float>(Decode(format, codes[i])) * scale;
@@ -102,8 +103,8 @@ TEST(ScaledTest, FloatsLikeTwin) {
   }
 }
 
-void ExpectIntegers(const IntegerFormat& format, const std::vector<float>& x, const std::vector<float>& scales,
-                    const std::vector<int32_t>& zero_points) {
+void ExpectIntegers(const IntegerFormat& format, const std::vector<float>& x,
+                    const std::vector<float>& scales, const std::vector<int32_t>& zero_points) {
   const std::vector<uint32_t> bits = RandomNumbers(x.size());
   const size_t row_size = x.size() / scales.size();
   for (const Rounding rounding : kRoundings) {
@@ -204,7 +205,7 @@ TEST(ScaledTest, ProductsSaturate) {
   FakeQuantize(kFloat4E2m1fn, std::vector<float>{FLT_MAX, -FLT_MAX}, {FLT_MAX / 3.9f}, Rounding::kNearestEven,
                absl::MakeSpan(y));
   EXPECT_EQ(y, (std::vector<float>{FLT_MAX, -FLT_MAX}));
-  FakeQuantize(kIntegerFormats[0], std::vector<float>{FLT_MAX, -FLT_MAX}, {FLT_MAX / 3.9f},  {},
+  FakeQuantize(kIntegerFormats[0], std::vector<float>{FLT_MAX, -FLT_MAX}, {FLT_MAX / 3.9f}, {},
                Rounding::kNearestEven, absl::MakeSpan(y));
   EXPECT_EQ(y, (std::vector<float>{FLT_MAX, -FLT_MAX}));
 }
@@ -239,8 +240,9 @@ TEST(ScaledTest, Lengths) {
               reference::QuantizeOne(kFloat8E4m3fn, from[i - 4], scale, rounding, bits[i - 4]);
           ASSERT_EQ(y[i], f.y) << row_size << " at " << i;
           ASSERT_EQ(codes[i], f.code) << row_size << " at " << i;
-          ASSERT_EQ(z[i],
-                    reference::QuantizeOne(kIntegerFormats[0], from[i - 4], scale, 0, rounding, bits[i - 4]).y);
+          ASSERT_EQ(
+              z[i],
+              reference::QuantizeOne(kIntegerFormats[0], from[i - 4], scale, 0, rounding, bits[i - 4]).y);
         }
       }
     }
@@ -256,7 +258,8 @@ TEST(ScaledTest, ManyElements) {
   std::vector<float> expected(kSize);
   for (size_t i = 0; i < kSize; ++i) {
     expected[i] = reference::QuantizeOne(kIntegerFormats[0], x[i], scales[i / (kSize / 4)], 0,
-                                         Rounding::kNearestEven, 0).y;
+                                         Rounding::kNearestEven, 0)
+                      .y;
   }
   ForEachThreadCount([&](int threads) {
     std::vector<float> y(kSize + 1);
@@ -285,8 +288,8 @@ TEST(ScaledTest, StochasticDependsOnNeitherThreadsNorSplit) {
   });
 }
 
-// dx exactly as the twin's; dscales the same on every instruction set and for any number of threads, and near the
-// twin's sum.
+// dx exactly as the twin's; dscales the same on every instruction set and for any number of threads, and near
+// the twin's sum.
 template <class Run, class Values, class Range>
 void ExpectBackward(const std::vector<float>& x, const std::vector<float>& scales, const Run& run,
                     const Values& values, const Range& range) {
@@ -329,7 +332,8 @@ std::vector<float> BackwardInputs(size_t n) {
   x[0] = kNan;
   x[1] = kInf;
   x[2] = -kInf;
-  for (int i = 0; i < 12; ++i) x[3 + static_cast<size_t>(i)] = static_cast<float>(i - 6);  // the ends of ranges
+  for (int i = 0; i < 12; ++i)
+    x[3 + static_cast<size_t>(i)] = static_cast<float>(i - 6);  // the ends of ranges
   return x;
 }
 
@@ -373,7 +377,8 @@ TEST(ScaledTest, BackwardOfIntegers) {
   }
 }
 
-// The gradient of the scale against finite differences, of what does not change as the scale moves: rounded numbers.
+// The gradient of the scale against finite differences, of what does not change as the scale moves: rounded
+// numbers.
 TEST(ScaledTest, GradientOfScaleByDifferences) {
   const std::vector<float> x = {0.3f, -1.2f, 2.6f, 9.0f, -9.0f, 3.4f}, dy = {1, 2, -1, 0.5f, 3, 1};
   const IntegerFormat& int4 = kIntegerFormats[1];

@@ -17,7 +17,8 @@ namespace {
 
 using quant_internal::Range;
 
-// Elements that one thread looks at at a time, for what several passes over them do: they stay in a core's first cache.
+// Elements that one thread looks at at a time, for what several passes over them do: they stay in a core's
+// first cache.
 constexpr size_t kBlock = 2048;
 // From this many elements on a percentile is found by histograms.
 constexpr size_t kManyElements = 1 << 18;
@@ -124,8 +125,8 @@ float PercentileOf(absl::Span<const float> x, double percentile) {
     std::nth_element(magnitudes.begin(), at, magnitudes.end());
     return std::bit_cast<float>(*at);
   }
-  const std::vector<size_t> upper = Histogram(
-      x, [](uint32_t bits) { return bits < kInfinityBits ? bits >> 16 : kNoBin; });
+  const std::vector<size_t> upper =
+      Histogram(x, [](uint32_t bits) { return bits < kInfinityBits ? bits >> 16 : kNoBin; });
   size_t finite = 0;
   for (const size_t count : upper) finite += count;
   if (finite == 0) return 0;
@@ -206,7 +207,8 @@ std::vector<Candidate> SearchMse(absl::Span<const float> x, size_t rows, bool po
     result[row] = candidates[row][0];
     for (size_t c = 0; c < tried; ++c) {
       double error = 0;
-      for (size_t b = row * blocks.per_row(); b < (row + 1) * blocks.per_row(); ++b) error += errors[b * tried + c];
+      for (size_t b = row * blocks.per_row(); b < (row + 1) * blocks.per_row(); ++b)
+        error += errors[b * tried + c];
       if (error < least) {
         least = error;
         result[row] = candidates[row][c];

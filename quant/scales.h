@@ -1,7 +1,8 @@
 // Scales for quant/scaled.h: from the numbers themselves, and from those of earlier steps.
 //
-// Everything here is the same on every instruction set and for any number of threads. Infinities and NaNs do not
-// count; where no other finite element than zeros is, the scale is 1. Scales are at least FLT_MIN and finite.
+// Everything here is the same on every instruction set and for any number of threads. Infinities and NaNs do
+// not count; where no other finite element than zeros is, the scale is 1. Scales are at least FLT_MIN and
+// finite.
 #ifndef HALFTONE_QUANT_SCALES_H_
 #define HALFTONE_QUANT_SCALES_H_
 
@@ -21,15 +22,15 @@ enum class ScaleRule {
   kAmax,        // the largest magnitude
   kPercentile,  // a percentile of the magnitudes: larger ones saturate
   // The magnitude amax * i / 100, i = 100, 99, ..., 21, whose scale has the least sum of squared errors of
-  // FakeQuantize to nearest even; of equal sums the largest. Source: GPTQ's grid search (Frantar et al., 2022). With
-  // power_of_two: of amax's power of two and the three below.
+  // FakeQuantize to nearest even; of equal sums the largest. Source: GPTQ's grid search (Frantar et al.,
+  // 2022). With power_of_two: of amax's power of two and the three below.
   kMse,
 };
 
 struct ScaleOptions {
   ScaleRule rule = ScaleRule::kAmax;
-  // The magnitude of rank ceil(percentile / 100 * n) of the n finite ones, from the smallest (nearest rank, exact); amax
-  // where that is 0. In (0, 100].
+  // The magnitude of rank ceil(percentile / 100 * n) of the n finite ones, from the smallest (nearest rank,
+  // exact); amax where that is 0. In (0, 100].
   double percentile = 99.9;
   // The scale is rounded up to a power of two: multiplying by it is exact.
   bool power_of_two = false;
@@ -38,19 +39,21 @@ struct ScaleOptions {
 // The largest magnitude of finite elements; 0 where there is none.
 float Amax(absl::Span<const float> x);
 
-// The scale that makes `amax` the largest value: amax / largest, rounded to float, or up where amax would be beyond
-// the largest value by it and so a gradient of 0; 1 where amax is 0. amax: finite, >= 0.
+// The scale that makes `amax` the largest value: amax / largest as a float, or the next one where amax /
+// scale would be above `largest`, so that no element is clipped and loses its gradient. 1 where amax is 0.
+// amax: finite, >= 0.
 float ScaleOf(float amax, double largest, bool power_of_two = false);
 
-// One scale a row (quant/scaled.h says what that is). The largest value of integers is IntegerFormat::highest().
+// One scale a row (quant/scaled.h says what that is). The largest value of integers is
+// IntegerFormat::highest().
 void ComputeScales(const FloatFormat& format, absl::Span<const float> x, const ScaleOptions& options,
                    absl::Span<float> scales);
 void ComputeScales(const IntegerFormat& format, absl::Span<const float> x, const ScaleOptions& options,
                    absl::Span<float> scales);
 
-// Affine integers (CHECKed): the range from the smallest to the largest finite element, widened to contain 0, is that of
-// the codes; 0 has a code of its own, the zero point. With kPercentile the range is cut to the magnitude of that rank,
-// with kMse to the best of the parts named there.
+// Affine integers (CHECKed): the range from the smallest to the largest finite element, widened to contain 0,
+// is that of the codes; 0 has a code of its own, the zero point. With kPercentile the range is cut to the
+// magnitude of that rank, with kMse to the best of the parts named there.
 void ComputeScales(const IntegerFormat& format, absl::Span<const float> x, const ScaleOptions& options,
                    absl::Span<float> scales, absl::Span<int32_t> zero_points);
 
@@ -63,8 +66,8 @@ void ComputeScales(double largest, absl::Span<const float> x, const ScaleOptions
 float LsqInitialScale(absl::Span<const float> x, double largest);
 double LsqGradientFactor(size_t n, double largest);
 
-// The largest magnitudes of the last steps, for scales of numbers not yet seen: delayed scaling, as in NVIDIA's
-// Transformer Engine (amax_history_len, amax_compute_algo = "max").
+// The largest magnitudes of the last steps, for scales of numbers not yet seen: delayed scaling, as in
+// NVIDIA's Transformer Engine (amax_history_len, amax_compute_algo = "max").
 //
 //   AmaxHistory history(16);
 //   const float scale = ScaleOf(history.Max(), format.largest_finite());

@@ -113,7 +113,9 @@ HWY_EXPORT(SumSquaredErrors);
 
 namespace quant_internal {
 
-float LargestMagnitude(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(LargestFiniteMagnitude)(x, n); }
+float LargestMagnitude(const float* x, size_t n) {
+  return HWY_DYNAMIC_DISPATCH(LargestFiniteMagnitude)(x, n);
+}
 Range RangeOf(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(FiniteRange)(x, n); }
 double SumOfMagnitudes(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(SumMagnitudes)(x, n); }
 double SumOfSquaredErrors(const float* x, const float* y, size_t n) {

@@ -1,4 +1,5 @@
-// The inner loops of quant/scales.h, on the widest vectors that the processor has. Infinities and NaNs count as 0.
+// The inner loops of quant/scales.h, on the widest vectors that the processor has. Infinities and NaNs count
+// as 0.
 #ifndef HALFTONE_QUANT_SCALES_KERNELS_H_
 #define HALFTONE_QUANT_SCALES_KERNELS_H_
 

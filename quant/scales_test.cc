@@ -60,7 +60,8 @@ void Everywhere(Body body) {
 }
 
 TEST(ScalesTest, Amax) {
-  for (const size_t n : {size_t{1}, size_t{3}, size_t{16}, size_t{17}, size_t{100}, size_t{70000}, size_t{200001}}) {
+  for (const size_t n :
+       {size_t{1}, size_t{3}, size_t{16}, size_t{17}, size_t{100}, size_t{70000}, size_t{200001}}) {
     for (const size_t largest_at : {size_t{0}, n / 2, n - 1}) {
       std::vector<float> x = Normals(n);
       x[largest_at] = -9;
@@ -135,7 +136,8 @@ TEST(ScalesTest, PercentileIsExact) {
     for (const double percentile : {0.001, 10.0, 50.0, 99.0, 99.9, 100.0}) {
       std::vector<float> scales(1);
       Everywhere([&] {
-        ComputeScales(1, x, {.rule = ScaleRule::kPercentile, .percentile = percentile}, absl::MakeSpan(scales));
+        ComputeScales(1, x, {.rule = ScaleRule::kPercentile, .percentile = percentile},
+                      absl::MakeSpan(scales));
         EXPECT_EQ(scales[0], std::max(SlowPercentile(x, percentile), FLT_MIN)) << n << " " << percentile;
       });
     }
@@ -214,7 +216,8 @@ TEST(ScalesTest, Affine) {
                 absl::MakeSpan(zero));
   EXPECT_LT(cut[0], one[0] / 5);
   ComputeScales(kIntegerFormats[4], many, {}, absl::MakeSpan(one), absl::MakeSpan(zero));
-  ComputeScales(kIntegerFormats[4], many, {.rule = ScaleRule::kMse}, absl::MakeSpan(best), absl::MakeSpan(zero));
+  ComputeScales(kIntegerFormats[4], many, {.rule = ScaleRule::kMse}, absl::MakeSpan(best),
+                absl::MakeSpan(zero));
   EXPECT_LT(best[0], one[0] / 2);
   // Zero has a code of its own, and the widest range is one.
   ComputeScales(kInt8Affine, {-FLT_MAX, FLT_MAX}, {}, absl::MakeSpan(one), absl::MakeSpan(zero));
@@ -247,7 +250,8 @@ TEST(ScalesTest, AmaxHistory) {
   EXPECT_EQ(history.Max(), 5);
   history.Add(3);  // the 5 is gone
   EXPECT_EQ(history.Max(), 3);
-  EXPECT_EQ(std::vector<float>(history.values().begin(), history.values().end()), (std::vector<float>{1, 2, 3}));
+  EXPECT_EQ(std::vector<float>(history.values().begin(), history.values().end()),
+            (std::vector<float>{1, 2, 3}));
 
   AmaxHistory restored(3);
   ASSERT_TRUE(restored.Restore(history.values()).ok());
@@ -270,7 +274,8 @@ TEST(ScalesTest, MisuseStopsTheProgram) {
   const std::vector<float> x(4, 1);
   EXPECT_DEATH(ComputeScales(7, x, {.rule = ScaleRule::kMse}, absl::MakeSpan(scales)), "check failed");
   EXPECT_DEATH(ComputeScales(7, absl::MakeConstSpan(x).first(3), {}, absl::MakeSpan(scales)), "check failed");
-  EXPECT_DEATH(ComputeScales(kInt8, x, {}, absl::MakeSpan(scales), absl::MakeSpan(zero_points)), "check failed");
+  EXPECT_DEATH(ComputeScales(kInt8, x, {}, absl::MakeSpan(scales), absl::MakeSpan(zero_points)),
+               "check failed");
   EXPECT_DEATH(ComputeScales(7, x, {.rule = ScaleRule::kPercentile, .percentile = 0}, absl::MakeSpan(scales)),
                "check failed");
   EXPECT_DEATH(ScaleOf(kInf, 7), "check failed");

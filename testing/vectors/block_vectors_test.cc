@@ -1,6 +1,6 @@
-// Vectors of torchao, gfloat and ml_dtypes for block formats: 128 blocks of MX (normal, wide, with ties, all zero, at
-// the elements' largest values, at float's smallest and largest numbers) in four rules of scaling, blocks with NaNs and
-// infinities, and 256 blocks of NVFP4 with and without a scale of the tensor.
+// Vectors of torchao, gfloat and ml_dtypes for block formats: 128 blocks of MX (normal, wide, with ties, all
+// zero, at the elements' largest values, at float's smallest and largest numbers) in four rules of scaling,
+// blocks with NaNs and infinities, and 256 blocks of NVFP4 with and without a scale of the tensor.
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -80,7 +80,8 @@ TEST_F(BlockVectorsTest, Mx) {
   }
 }
 
-// torchao divides by 2^-126 (by 1 in its RCEIL) in blocks whose scale it writes down as 2^-127: those codes do not count.
+// torchao divides by 2^-126 (by 1 in its RCEIL) in blocks whose scale it writes down as 2^-127: those codes
+// do not count.
 TEST_F(BlockVectorsTest, MxRules) {
   const std::vector<float> x = Floats("mx_in");
   const struct {

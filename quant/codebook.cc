@@ -18,16 +18,16 @@ namespace {
 constexpr size_t kGrain = 16384;
 // Elements whose gradients are summed together: fixed, so that sums do not depend on the number of threads.
 constexpr size_t kBlock = 65536;
-// An output of so many floats is written past the caches, which it would fill.
-constexpr size_t kStreamed = size_t{1} << 22;
+// An output of so many floats, in rows of at least so many, is written past the caches, which it would fill.
+constexpr size_t kStreamed = size_t{1} << 22, kStreamedRow = 4096;
 
 size_t RowLength(size_t elements, absl::Span<const float> scales) {
   HALFTONE_CHECK(!scales.empty() && elements % scales.size() == 0);
   return elements / scales.size();
 }
 
-bool Streams(size_t elements, const void* input, const void* output) {
-  return elements >= kStreamed && input != output;
+bool Streams(size_t elements, size_t row_length, const void* input, const void* output) {
+  return elements >= kStreamed && row_length >= kStreamedRow && input != output;
 }
 
 // Calls piece(row, begin, end) for ranges, none across rows, that cover all elements; in parallel.
@@ -83,8 +83,9 @@ void SortValues(absl::Span<float> values) {
 void FakeQuantize(const Codebook& codebook, absl::Span<const float> x, absl::Span<const float> scales,
                   absl::Span<float> y) {
   HALFTONE_CHECK(x.size() == y.size());
-  const bool stream = Streams(y.size(), x.data(), y.data());
-  ForEachPiece(x.size(), RowLength(x.size(), scales), [&](size_t row, size_t begin, size_t end) {
+  const size_t length = RowLength(x.size(), scales);
+  const bool stream = Streams(x.size(), length, x.data(), y.data());
+  ForEachPiece(x.size(), length, [&](size_t row, size_t begin, size_t end) {
     FakeQuantizePiece(codebook.search(), scales[row], x.data() + begin, y.data() + begin, end - begin,
                       stream);
   });
@@ -101,8 +102,9 @@ void Quantize(const Codebook& codebook, absl::Span<const float> x, absl::Span<co
 void Dequantize(const Codebook& codebook, absl::Span<const uint8_t> codes, absl::Span<const float> scales,
                 absl::Span<float> y) {
   HALFTONE_CHECK(codes.size() == y.size());
-  const bool stream = Streams(y.size(), codes.data(), y.data());
-  ForEachPiece(y.size(), RowLength(y.size(), scales), [&](size_t row, size_t begin, size_t end) {
+  const size_t length = RowLength(y.size(), scales);
+  const bool stream = Streams(y.size(), length, codes.data(), y.data());
+  ForEachPiece(y.size(), length, [&](size_t row, size_t begin, size_t end) {
     DequantizePiece(codebook.search(), scales[row], codes.data() + begin, y.data() + begin, end - begin,
                     stream);
   });
@@ -115,7 +117,7 @@ void FakeQuantizeBackward(const Codebook& codebook, absl::Span<const float> x, a
   HALFTONE_CHECK(dy.size() == n && dx.size() == n);
   HALFTONE_CHECK(dvalues.empty() || dvalues.size() == size);
   HALFTONE_CHECK(dscales.empty() || dscales.size() == rows);
-  const bool stream = Streams(n, x.data(), dx.data()) && dy.data() != dx.data();
+  const bool stream = Streams(n, length, x.data(), dx.data()) && dy.data() != dx.data();
 
   // A block is a part of one row, or several whole rows.
   const size_t parts = std::max<size_t>(1, (length + kBlock - 1) / kBlock);

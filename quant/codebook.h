@@ -83,7 +83,9 @@ void Dequantize(const Codebook& codebook, absl::Span<const uint8_t> codes, absl:
 //
 // Elements that are infinite or NaN count nowhere; a NaN or infinity of dy does. dvalues (one for each value)
 // and dscales (one for each row) may be empty. dx may be dy or x; else nothing overlaps. The sums are in
-// double. LSQ's factor 1 / sqrt(n * values) of a scale's gradient is the caller's.
+// double, but for those of up to 8 values over 64 elements at a time, which are in float32.
+//
+// LSQ's factor 1 / sqrt(n * values) of a scale's gradient is the caller's.
 void FakeQuantizeBackward(const Codebook& codebook, absl::Span<const float> x, absl::Span<const float> scales,
                           absl::Span<const float> dy, absl::Span<float> dx, absl::Span<double> dvalues,
                           absl::Span<double> dscales);

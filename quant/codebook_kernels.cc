@@ -285,8 +285,8 @@ void AddToValues(const uint8_t* codes, const float* gradients, size_t n, double 
 constexpr size_t kTermLanes = 16;
 static_assert(kChunk % kTermLanes == 0 && kTermLanes % hn::MaxLanes(FloatTag()) == 0);
 
-// As AddToValues, for few values: their sums over a chunk are floats, which costs less than one rounding of
-// the sum over an array.
+// As AddToValues, for few values: a masked vector sum for each. Within a chunk the sums are floats, each of
+// at most kChunk / kTermLanes elements.
 template <int kSize>
 HWY_INLINE void AddToFewValues(const uint8_t* codes, const float* gradients, size_t n, double scale,
                                double* sums) {

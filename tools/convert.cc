@@ -11,6 +11,7 @@
 #include <system_error>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,13 +26,18 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "fp16/format.h"
+#include "io/array.h"
 #include "io/array_file.h"
+#include "io/dequantized_file.h"
 #include "io/element_type.h"
 #include "io/open_array_file.h"
+#include "io/quantized_array.h"
 #include "quant/formats.h"
+#include "quant/quant_format.h"
 #include "tensor/shape.h"
 #include "tools/command_line.h"
 #include "tools/convert_file.h"
+#include "tools/convert_quantized.h"
 #include "tools/name_filter.h"
 #include "tools/progress.h"
 #include "tools/raw_options.h"
@@ -46,19 +52,24 @@ constexpr char kUsage[] =
 
   FILE                 - is the standard input
   --to=TYPE            float16, bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, float32,
-                       float64, or as half, bf16, e4m3, ...
+                       float64, or as half, bf16, e4m3, ...; or, with scales beside the elements, of floats in two
+                       dimensions and more: mxfp8, mxfp8_e5m2, mxfp6, mxfp6_e3m2, mxfp4, mxint8, nvfp4, int8, int4,
+                       int2, float6_e2m3fn, float6_e3m2fn, float4_e2m1fn. Arrays with scales become numbers again
+                       with --to=float32 (float16, ...)
+  --per_channel        of int8 to float4_e2m1fn: a scale for each index of the first dimension, not one for all
   --out=FILE           .safetensors, or .npy (one array; keeps neither its name nor metadata). May be the input.
   --include=REGEX      only arrays whose names match (POSIX extended, anywhere in the name); the others are copied
   --exclude=REGEX      but for those whose names match
   --rounding=MODE      nearest_even (default), nearest_away, toward_zero, up, down, to_odd, stochastic
   --seed=N             of stochastic rounding; 0 by default
   --overflow=MODE      what numbers beyond the type's range become, infinities among them: infinity (default; NaN
-                       where the type has no infinities), saturate (the largest number), nan
+                       where the type has no infinities), saturate (the largest number), nan. With scales, saturate
   --allow_unsafe       convert also what overflows, is no number, or loses too much
   --dtype=TYPE         FILE is nothing but little-endian elements of this type
   --shape=2x3          of those elements
 
 Integers and bools are copied as they are. To a type that holds every number of the array's nothing is rounded.
+docs/quantised_files.md says how arrays with scales lie in a file.
 Exit code: 0 done; 1 refused, for the numbers are unsafe in that type; 2 any other error. Unless it is 0, nothing has
 been written.
 )";
@@ -109,22 +120,26 @@ auto FindRow(const Rows& rows, absl::string_view flag, absl::string_view name)
   return absl::InvalidArgumentError(absl::StrCat("--", flag, ": unknown '", name, "'; known: ", Names(rows)));
 }
 
-absl::StatusOr<ElementType> FindType(absl::string_view name) {
+// A type of elements, or a format with scales.
+using Target = std::variant<ElementType, QuantFormat>;
+
+absl::StatusOr<Target> FindTarget(absl::string_view name) {
   for (const WideName& row : kWideNames) {
     if (row.name == name) return row.type;
   }
+  if (const absl::StatusOr<QuantFormat> stored = FindStoredFormat(name); stored.ok()) return *stored;
   const absl::StatusOr<FloatFormat> format = FindFloatFormat(name);
   if (!format.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--to: ", format.status().message(), ", ", Names(kWideNames)));
+    return absl::InvalidArgumentError(absl::StrCat("--to: ", format.status().message(), ", ",
+                                                   Names(kWideNames), "; ",
+                                                   FindStoredFormat(name).status().message()));
   }
   const absl::optional<ElementType> type = ElementTypeFromName({format->name.data(), format->name.size()});
   if (!type.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat("--to: no file's elements are ", name));
   }
-  if (!format->has_sign || format->bits() < 8) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--to: ", name, " is for quantised numbers beside scales, not for any numbers"));
+  if (!format->has_sign) {
+    return absl::InvalidArgumentError(absl::StrCat("--to: ", name, " is for scales, not for any numbers"));
   }
   return *type;
 }
@@ -133,6 +148,7 @@ struct Arguments {
   std::string in, out;
   OpenOptions open;
   ConvertOptions convert;
+  absl::optional<QuantizeOptions> quantize;  // then `convert` is not looked at
 };
 
 // Not by Abseil's flags, which end the program with 1 where one is wrong.
@@ -143,14 +159,16 @@ absl::StatusOr<Arguments> ParseArguments(int argc, char** argv) {
   };
   Arguments result;
   const std::string to = take("to", ""), out = take("out", ""), seed = take("seed", "0");
-  const std::string rounding = take("rounding", "nearest_even"), overflow = take("overflow", "infinity");
+  const std::string rounding = take("rounding", "nearest_even"), overflow = take("overflow", "");
   const std::string include = take("include", ""), exclude = take("exclude", "");
   const std::string dtype = take("dtype", ""), shape = take("shape", "");
   std::vector<absl::string_view> files;
-  bool flags_end = false;
+  bool flags_end = false, per_channel = false;
   for (int i = 1; i < argc; ++i) {
     const absl::string_view argument = argv[i];
-    if (!flags_end && argument == "--") {
+    if (!flags_end && argument == "--per_channel") {
+      per_channel = true;
+    } else if (!flags_end && argument == "--") {
       flags_end = true;
     } else if (!flags_end && argument == "--allow_unsafe") {
       result.convert.allow_unsafe = true;
@@ -171,9 +189,10 @@ absl::StatusOr<Arguments> ParseArguments(int argc, char** argv) {
   }
   result.in = files[0] == "-" ? "-" : ResolveInputPath(files[0]);
   result.out = ResolveUserPath(out);
-  ASSIGN_OR_RETURN(result.convert.to, FindType(to));
+  ASSIGN_OR_RETURN(const Target target, FindTarget(to));
   ASSIGN_OR_RETURN(const RoundingName rounding_row, FindRow(kRoundings, "rounding", rounding));
-  ASSIGN_OR_RETURN(const OverflowName overflow_row, FindRow(kOverflows, "overflow", overflow));
+  ASSIGN_OR_RETURN(const OverflowName overflow_row,
+                   FindRow(kOverflows, "overflow", overflow.empty() ? "infinity" : overflow));
   result.convert.rounding = rounding_row.rounding;
   result.convert.overflow = overflow_row.overflow;
   if (!absl::SimpleAtoi(seed, &result.convert.seed)) {
@@ -182,11 +201,67 @@ absl::StatusOr<Arguments> ParseArguments(int argc, char** argv) {
   }
   ASSIGN_OR_RETURN(result.convert.names, NameFilter::Create(include, exclude));
   ASSIGN_OR_RETURN(result.open, ParseRawOptions(dtype, shape));
+  const QuantFormat* const format = std::get_if<QuantFormat>(&target);
+  if (per_channel && (format == nullptr || std::holds_alternative<BlockFormat>(*format))) {
+    return absl::InvalidArgumentError(absl::StrCat("--per_channel: ", to, " has no scales but its own"));
+  }
+  if (format == nullptr) {
+    result.convert.to = std::get<ElementType>(target);
+    return result;
+  }
+  if (!overflow.empty() && overflow_row.overflow != Overflow::kSaturate) {
+    return absl::InvalidArgumentError(absl::StrCat("--overflow: numbers in ", to, " saturate"));
+  }
+  result.quantize = {.to = *format,
+                     .per_channel = per_channel,
+                     .rounding = result.convert.rounding,
+                     .seed = result.convert.seed,
+                     .names = result.convert.names,
+                     .allow_unsafe = result.convert.allow_unsafe};
   return result;
 }
 
 std::atomic<bool> stop_requested = false;
 static_assert(std::atomic<bool>::is_always_lock_free);  // or a signal handler could not use it
+
+// Each returns the line that says what was done.
+absl::StatusOr<std::string> Quantize(const ArrayFile& file, Arguments& arguments, ConvertProgress progress) {
+  arguments.quantize->stop = &stop_requested;
+  ASSIGN_OR_RETURN(const QuantizeSummary summary,
+                   QuantizeFile(file, arguments.out, *arguments.quantize, progress));
+  const auto per_number = [&](uint64_t bits) {
+    return static_cast<double>(bits) / static_cast<double>(summary.numbers);
+  };
+  return absl::StrFormat(
+      "%d of %d arrays to %s, %d bytes in, %d bytes out, %d numbers at %.4g bits, before at %.4g: %s",
+      summary.all.converted, summary.all.arrays, NameOf(arguments.quantize->to), summary.all.bytes_in,
+      summary.all.bytes_out, summary.numbers, per_number(summary.bits), per_number(summary.bits_before),
+      arguments.out);
+}
+
+absl::StatusOr<std::string> Convert(const ArrayFile& file, uint64_t bytes_in, const Arguments& arguments,
+                                    ConvertProgress progress) {
+  ASSIGN_OR_RETURN(const ConvertSummary summary,
+                   ConvertFile(file, arguments.out, arguments.convert, progress));
+  return absl::StrFormat("%d of %d arrays to %s, %d bytes in, %d bytes out: %s", summary.converted,
+                         summary.arrays, NameOf(arguments.convert.to), bytes_in, summary.bytes_out,
+                         arguments.out);
+}
+
+// The file with numbers in place of the arrays with scales that are to be converted.
+absl::StatusOr<std::unique_ptr<ArrayFile>> Dequantize(std::unique_ptr<ArrayFile> file,
+                                                      std::vector<QuantizedArray> quantized,
+                                                      Arguments& arguments) {
+  std::vector<QuantizedArray> chosen;
+  for (QuantizedArray& array : quantized) {
+    if (arguments.convert.names.Matches(array.name)) {
+      chosen.push_back(std::move(array));
+      continue;
+    }
+    for (FileArray& stored : array.Stored()) arguments.convert.kept.insert(std::move(stored.name));
+  }
+  return DequantizedFile::Create(arguments.in, std::move(file), std::move(chosen));
+}
 
 absl::Status Run(Arguments arguments) {
   std::error_code ignored;
@@ -195,19 +270,30 @@ absl::Status Run(Arguments arguments) {
   }
   arguments.convert.stop = &stop_requested;
   try {
-    ASSIGN_OR_RETURN(const std::unique_ptr<ArrayFile> file, OpenArrayFile(arguments.in, arguments.open));
+    ASSIGN_OR_RETURN(std::unique_ptr<ArrayFile> file, OpenArrayFile(arguments.in, arguments.open));
+    ASSIGN_OR_RETURN(std::vector<QuantizedArray> quantized, FindQuantized(arguments.in, *file));
     Progress progress(stderr, TerminalWidth(stderr));
     absl::string_view now;
-    const absl::StatusOr<ConvertSummary> summary = ConvertFile(
-        *file, arguments.out, arguments.convert, [&](absl::string_view doing, uint64_t done, uint64_t all) {
-          if (now != doing) progress.Start(std::string(now = doing));
-          progress.Update(done, all);
-        });
+    const auto report = [&](absl::string_view doing, uint64_t done, uint64_t all) {
+      if (now != doing) progress.Start(std::string(now = doing));
+      progress.Update(done, all);
+    };
+    uint64_t bytes_in = 0;
+    for (const FileArray& array : file->arrays()) bytes_in += *FileBytes(array.type, array.shape.dims());
+    if (!quantized.empty() && arguments.quantize.has_value()) {
+      return absl::InvalidArgumentError(absl::StrCat(arguments.in, ": array ", QuotedName(quantized[0].name),
+                                                     " is in ", NameOf(quantized[0].format),
+                                                     " already; convert to float32 first"));
+    }
+    if (!quantized.empty()) {
+      ASSIGN_OR_RETURN(file, Dequantize(std::move(file), std::move(quantized), arguments));
+    }
+    const absl::StatusOr<std::string> done = arguments.quantize.has_value()
+                                                 ? Quantize(*file, arguments, report)
+                                                 : Convert(*file, bytes_in, arguments, report);
     progress.Finish();
-    RETURN_IF_ERROR(summary.status());
-    absl::PrintF("%d of %d arrays to %s, %d bytes in, %d bytes out: %s\n", summary->converted,
-                 summary->arrays, NameOf(arguments.convert.to), summary->bytes_in, summary->bytes_out,
-                 arguments.out);
+    RETURN_IF_ERROR(done.status());
+    absl::PrintF("%s\n", *done);
     return absl::OkStatus();
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat(arguments.in, ": out of memory"));

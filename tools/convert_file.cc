@@ -31,26 +31,12 @@ constexpr size_t kPiecesAtOnce = 16;       // held in memory together
 constexpr uint64_t kGap = 4096;            // bytes that are cheaper to read than to step over
 
 bool IsChosen(const FileArray& array, const ConvertOptions& options) {
-  return IsFloat(array.type) && options.names.Matches(array.name);
+  return IsFloat(array.type) && options.names.Matches(array.name) && options.kept.count(array.name) == 0;
 }
 
 ElementConverter ConverterOf(const FileArray& array, const ConvertOptions& options) {
   return ElementConverter(array.type, IsChosen(array, options) ? options.to : array.type, options.rounding,
                           options.overflow, Rng(options.seed).Stream(HashStream(array.name)));
-}
-
-// A name in a message: its beginning, without what would steer a terminal.
-std::string Quoted(absl::string_view name) {
-  constexpr size_t kMost = 200;
-  return absl::StrCat("\"", absl::Utf8SafeCEscape(name.substr(0, kMost)), name.size() > kMost ? "..." : "",
-                      "\"");
-}
-
-absl::Status CheckStop(const ConvertOptions& options) {
-  if (options.stop != nullptr && *options.stop) {
-    return absl::CancelledError("stopped by a signal; nothing was written");
-  }
-  return absl::OkStatus();
 }
 
 // --- The check
@@ -76,9 +62,9 @@ absl::Status UnsafeError(const Unsafe& worst, size_t count, size_t checked, cons
       "unsafe in %s: %d of %d arrays, the worst %s: of %d numbers %d overflow, %d underflow to 0, "
       "%d are NaN, %d infinite; the largest is %.4g, the signal-to-noise ratio %.1f dB; "
       "choose another --to, give --allow_unsafe, or see what fp16_check says",
-      NameOf(options.to), count, checked, Quoted(worst.name), worst.numbers.elements, worst.stats.overflows,
-      worst.stats.underflows, worst.numbers.nans, worst.numbers.infinities, worst.numbers.max_magnitude,
-      worst.stats.sqnr_db()));
+      NameOf(options.to), count, checked, QuotedName(worst.name), worst.numbers.elements,
+      worst.stats.overflows, worst.stats.underflows, worst.numbers.nans, worst.numbers.infinities,
+      worst.numbers.max_magnitude, worst.stats.sqnr_db()));
 }
 
 // The check rounds to nearest even; other roundings may overflow from the largest finite value on. With these
@@ -105,7 +91,7 @@ absl::Status CheckSafety(const ArrayFile& file, const ConvertOptions& options, C
   RETURN_IF_ERROR(CheckArrays(
       file, requests,
       [&](size_t request, const SafetyCheck& check) -> absl::Status {
-        RETURN_IF_ERROR(CheckStop(options));
+        RETURN_IF_ERROR(CheckStop(options.stop));
         const FloatFormat& format = check.formats()[0];
         const Verdict verdict = Judge(check.numbers(), check.of(0), format, options.limits);
         const bool may_overflow = MayOverflow(format, check.numbers().max_magnitude, options.rounding);
@@ -179,7 +165,7 @@ class Converter {
   };
 
   absl::Status Write(absl::Span<const char> out, uint64_t bytes_in) {
-    RETURN_IF_ERROR(CheckStop(options_));
+    RETURN_IF_ERROR(CheckStop(options_.stop));
     RETURN_IF_ERROR(writer_.Append(out));
     progress_("writing", done_ += bytes_in, all_);
     return absl::OkStatus();
@@ -277,6 +263,17 @@ class Converter {
 
 }  // namespace
 
+absl::Status CheckStop(const std::atomic<bool>* stop) {
+  if (stop == nullptr || !*stop) return absl::OkStatus();
+  return absl::CancelledError("stopped by a signal; nothing was written");
+}
+
+std::string QuotedName(absl::string_view name) {
+  constexpr size_t kMost = 200;
+  return absl::StrCat("\"", absl::Utf8SafeCEscape(name.substr(0, kMost)), name.size() > kMost ? "..." : "",
+                      "\"");
+}
+
 absl::StatusOr<ConvertSummary> ConvertFile(const ArrayFile& file, const std::string& path,
                                            const ConvertOptions& options, ConvertProgress progress) {
   ConvertSummary summary;
@@ -308,7 +305,7 @@ absl::StatusOr<ConvertSummary> ConvertFile(const ArrayFile& file, const std::str
     summary.bytes_out += array.bytes;
   }
   RETURN_IF_ERROR(converter.Flush());
-  RETURN_IF_ERROR(CheckStop(options));
+  RETURN_IF_ERROR(CheckStop(options.stop));
   RETURN_IF_ERROR(writer->Commit());
   return summary;
 }

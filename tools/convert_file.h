@@ -5,9 +5,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "fp16/format.h"
@@ -27,6 +29,7 @@ struct ConvertOptions {
   uint64_t seed = 0;
   // Arrays of floats that it matches are converted; all others are copied, integers and bools among them.
   NameFilter names;
+  std::set<std::string> kept;  // names of arrays that are copied although they match
   SafetyLimits limits;
   bool allow_unsafe = false;        // convert what breaks the limits, too; nothing is checked then
   uint64_t panel_bytes = 64 << 20;  // of an array in Fortran order, held in memory; at least one index of its
@@ -43,6 +46,12 @@ struct ConvertSummary {
 
 // doing: "checking" or "writing"; done of all bytes of the input so far.
 using ConvertProgress = absl::FunctionRef<void(absl::string_view doing, uint64_t done, uint64_t all)>;
+
+// Cancelled once *stop is true; stop may be null.
+absl::Status CheckStop(const std::atomic<bool>* stop);
+
+// A name in a message: its beginning, without what would steer a terminal.
+std::string QuotedName(absl::string_view name);
 
 // Writes all of the file's arrays, with their names and metadata as far as the format has them
 // (io/array_writer.h), to `path`, which may be that of the file itself. First a pass over all numbers that

@@ -90,6 +90,48 @@ done
 cmp "$f/sa.safetensors" "$f/sb.safetensors" || fail "one seed, two results"
 cmp -s "$f/sa.safetensors" "$f/sc.safetensors" && fail "two seeds, one result"
 
+# With scales, and back: 64 times 3.0039 (0x40404040) in rows of 32; in mxfp4 each is 6 times 2^-1.
+head -c 256 /dev/zero | tr '\0' '\100' >"$f/w"
+w=(--dtype=float32 --shape=2x32 "$f/w")
+converts "1 of 1 arrays to mxfp4, 256 bytes in, 34 bytes out, 64 numbers at 4.25 bits, before at 32: $f/w4.safetensors" \
+  "${w[@]}" --to=mxfp4 --out="$f/w4.safetensors"
+ends_with w4.safetensors "77 77 7e 7e"
+grep -aqF '{\"format\":\"mxfp4\",\"block\":32,\"row\":32,\"dtype\":\"float32\",\"shape\":[2,32]}' \
+  "$f/w4.safetensors" || fail "other metadata: $(head -c 400 "$f/w4.safetensors")"
+converts "1 of 1 arrays to float32, 34 bytes in, 256 bytes out" "$f/w4.safetensors" --to=float32 --out="$f/w.npy"
+ends_with w.npy "00 00 40 40"
+converts "34 bytes in, 128 bytes out" "$f/w4.safetensors" --to=bf16 --out="$f/w16.safetensors"
+ends_with w16.safetensors "40 40"
+converts "36 bytes in, 256 bytes out" - --to=float32 --out="$f/w.safetensors" < <(
+  "$convert" "${w[@]}" --to=int4 --rounding=toward_zero --out="$f/i4.safetensors" >/dev/null && cat "$f/i4.safetensors")
+converts "64 numbers at 5 bits" "${w[@]}" --to=int4 --per_channel --out="$f/i4.safetensors"
+converts "64 numbers at 5 bits" "${w[@]}" --to=nvfp4 --overflow=saturate --out="$f/n4.safetensors"
+converts "64 numbers at 4.5 bits" "${w[@]}" --to=e2m1 --out="$f/e4.safetensors"
+
+toq=(--to=mxfp4 --out="$f/new.safetensors")
+refuses 2 'array "a" [2, 2] cannot become mxfp4: its rows of 2 numbers are no whole blocks of 32; leave it out: --exclude="a"' \
+  "$f/a.npy" "${toq[@]}"
+refuses 2 "none of the 1 arrays is of floats in two dimensions" --dtype=float32 "$f/w" "${toq[@]}"
+refuses 2 "codes and scales go to .safetensors files alone" "${w[@]}" --to=int8 --out="$f/new.npy"
+refuses 2 "--per_channel: mxfp4 has no scales but its own" "${w[@]}" "${toq[@]}" --per_channel
+refuses 2 "--per_channel: half has no scales" "${w[@]}" --to=half --out="$f/new.npy" --per_channel
+refuses 2 "--overflow: numbers in mxfp4 saturate" "${w[@]}" "${toq[@]}" --overflow=nan
+refuses 2 'w4.safetensors: array "w" is in mxfp4 already; convert to float32 first' "$f/w4.safetensors" "${toq[@]}"
+head -c 256 /dev/zero | tr '\0' '\377' >"$f/nan"
+refuses 1 'unsafe in mxfp4: array "nan" has nan at index 0' --dtype=float32 --shape=2x32 "$f/nan" "${toq[@]}"
+converts "to mxfp4" --dtype=float32 --shape=2x32 "$f/nan" --to=mxfp4 --out="$f/nan.safetensors" --allow_unsafe
+
+# Damaged: other names, other sizes, metadata that makes no sense.
+damaged() {  # damaged SED EXPECTED
+  LC_ALL=C sed "$1" "$f/w4.safetensors" >"$f/damaged.safetensors"
+  refuses 2 "damaged.safetensors: $2" "$f/damaged.safetensors" --to=float32 --out="$f/new.safetensors"
+}
+damaged 's/"w.scale"/"w.scalf"/' 'no array "w.scale": expected float8_e8m0fnu [2, 1] of quantised array "w" in mxfp4'
+damaged 's/F8_E8M0/F8_E4M3/' 'array "w.scale": expected float8_e8m0fnu [2, 1]'
+damaged 's/"shape":\[2,32\]/"shape":[1,64]/' 'array "w": expected float4_e2m1fn [2, 32] of quantised array "w" in mxfp4, not'
+damaged 's/mxfp4/mxfp5/' 'metadata "halftone.quantized.w": unknown format "mxfp5"'
+damaged 's/row\\":32/row\\":16/' 'metadata "halftone.quantized.w": rows of 16 numbers are no whole blocks of 32'
+
 # In place.
 cp "$f/a.safetensors" "$f/place.safetensors"
 converts "to bfloat16" "$f/place.safetensors" --to=bf16 --out="$f/place.safetensors"
@@ -109,10 +151,10 @@ refuses 2 "--out is missing" "$f/a.npy" --to=half
 refuses 2 "unknown flag or no value: --ot=half" "$f/a.npy" --ot=half "${to[@]}"
 refuses 2 "unknown flag or no value: --seed" "$f/a.npy" "${to[@]}" --seed
 refuses 2 "--to: unknown format 'fp17'; known: float16, bfloat16, float8_e4m3fn" "$f/a.npy" --to=fp17 --out="$f/new.npy"
-refuses 2 "--to: e2m1 is for quantised numbers beside scales" "$f/a.npy" --to=e2m1 --out="$f/new.npy"
-refuses 2 "--to: e8m0 is for quantised numbers beside scales" "$f/a.npy" --to=e8m0 --out="$f/new.npy"
+refuses 2 "known: float6_e2m3fn" "$f/a.npy" --to=int8_affine --out="$f/new.npy"
+refuses 2 "--to: e8m0 is for scales" "$f/a.npy" --to=e8m0 --out="$f/new.npy"
 refuses 2 "--to: no file's elements are e3m4" "$f/a.npy" --to=e3m4 --out="$f/new.npy"
-refuses 2 "f64" "$f/a.npy" --to=int8 --out="$f/new.npy"
+refuses 2 "f64" "$f/a.npy" --to=fp4 --out="$f/new.npy"
 refuses 2 "--rounding: unknown 'odd'; known: nearest_even, nearest_away" "$f/a.npy" "${to[@]}" --rounding=odd
 refuses 2 "--overflow: unknown 'wrap'; known: infinity, saturate, nan" "$f/a.npy" "${to[@]}" --overflow=wrap
 refuses 2 "--seed: 'x'" "$f/a.npy" "${to[@]}" --seed=x

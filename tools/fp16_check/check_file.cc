@@ -5,15 +5,30 @@
 #include <cstddef>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "io/array_safety.h"
 #include "io/element_type.h"
+#include "quant/formats.h"
+#include "tools/fp16_check/measure_scaled.h"
 
 namespace halftone {
 namespace {
+
+// Some of the formats that are asked for, and which these are.
+template <typename Format>
+struct Chosen {
+  std::vector<Format> formats;
+  std::vector<size_t> index;  // into CheckOptions::formats
+
+  void Add(const Format& format, size_t i) {
+    formats.push_back(format);
+    index.push_back(i);
+  }
+};
 
 // A request and where its results belong.
 struct Pass {
@@ -57,8 +72,8 @@ Pass ScaledPass(const ArrayFile& file, const Pass& first, const CheckOptions& op
   for (size_t r = 0; r < first.requests.size(); ++r) {
     ArraySafetyRequest request = {.index = first.requests[r].index};
     std::vector<size_t> format_index;
-    for (size_t f = 0; f < options.formats.size(); ++f) {
-      const FloatFormat& format = options.formats[f];
+    for (const size_t f : first.format_index[r]) {
+      const FloatFormat& format = std::get<FloatFormat>(options.formats[f]);
       for (const int exponent :
            ScalesToTry(first.tensors[r]->numbers, format, first.tensors[r]->formats[f])) {
         request.formats.push_back(format);
@@ -71,6 +86,24 @@ Pass ScaledPass(const ArrayFile& file, const Pass& first, const CheckOptions& op
     AddRequest(array, std::move(request), *first.tensors[r], std::move(format_index), pass);
   }
   return pass;
+}
+
+// The formats with scales, after the first pass: those of all formats in `chosen`. read(bytes) as
+// MeasureScaled's.
+absl::Status MeasureAll(const ArrayFile& file, const Pass& first, const CheckOptions& options,
+                        const Chosen<QuantFormat>& chosen, absl::FunctionRef<void(uint64_t bytes)> read) {
+  for (size_t r = 0; r < first.requests.size(); ++r) {
+    TensorResult& tensor = *first.tensors[r];
+    ASSIGN_OR_RETURN(const std::vector<ScaledStats> measured,
+                     MeasureScaled(file, first.requests[r].index, chosen.formats, tensor.numbers, read));
+    for (size_t i = 0; i < measured.size(); ++i) {
+      // None of them keeps infinities, as this one does not.
+      const Verdict verdict = Judge(tensor.numbers, measured[i].stats, kFloat4E2m1fn, options.limits);
+      tensor.formats[chosen.index[i]] = {
+          .stats = measured[i].stats, .verdict = verdict, .saturated = measured[i].saturated};
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -92,24 +125,36 @@ absl::StatusOr<FileResult> CheckFile(const ArrayFile& file, const CheckOptions& 
                               .shape = array.shape,
                               .checked = IsFloat(array.type) || options.integers || !any_floats});
   }
+  Chosen<FloatFormat> floats;
+  Chosen<QuantFormat> with_scales;
+  for (size_t f = 0; f < options.formats.size(); ++f) {
+    if (const auto* format = std::get_if<FloatFormat>(&options.formats[f])) {
+      floats.Add(*format, f);
+    } else {
+      with_scales.Add(options.formats[f], f);
+    }
+  }
   Pass first;
   for (size_t t = 0; t < chosen.size(); ++t) {
     if (!result.tensors[t].checked) continue;
-    AddRequest(file.arrays()[chosen[t]], {.index = chosen[t], .formats = options.formats}, result.tensors[t],
-               {}, first);
+    result.tensors[t].formats.resize(options.formats.size());
+    AddRequest(file.arrays()[chosen[t]], {.index = chosen[t], .formats = floats.formats}, result.tensors[t],
+               floats.index, first);
   }
   uint64_t done = 0, all = first.bytes;
+  if (!with_scales.formats.empty()) all += first.bytes * ReadingsFor(with_scales.formats);
   const auto read = [&](uint64_t bytes) { progress(done += bytes, all); };
   RETURN_IF_ERROR(CheckArrays(
       file, first.requests,
       [&](size_t r, const SafetyCheck& check) {
         TensorResult& tensor = *first.tensors[r];
         tensor.numbers = check.numbers();
-        for (size_t f = 0; f < options.formats.size(); ++f) {
-          const FloatFormat& format = options.formats[f];
-          tensor.formats.push_back({.stats = check.of(f),
-                                    .verdict = Judge(check.numbers(), check.of(f), format, options.limits),
-                                    .scales = FindScaleRange(check.numbers(), format)});
+        for (size_t i = 0; i < floats.formats.size(); ++i) {
+          const FloatFormat& format = floats.formats[i];
+          tensor.formats[floats.index[i]] = {
+              .stats = check.of(i),
+              .verdict = Judge(check.numbers(), check.of(i), format, options.limits),
+              .scales = FindScaleRange(check.numbers(), format)};
         }
         return absl::OkStatus();
       },
@@ -129,6 +174,7 @@ absl::StatusOr<FileResult> CheckFile(const ArrayFile& file, const CheckOptions& 
         return absl::OkStatus();
       },
       read));
+  if (!with_scales.formats.empty()) RETURN_IF_ERROR(MeasureAll(file, first, options, with_scales, read));
   return result;
 }
 

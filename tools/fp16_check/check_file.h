@@ -7,16 +7,16 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
-#include "fp16/format.h"
 #include "fp16/safety.h"
 #include "io/array_file.h"
+#include "quant/quant_format.h"
 #include "tools/fp16_check/report.h"
 #include "tools/name_filter.h"
 
 namespace halftone {
 
 struct CheckOptions {
-  std::vector<FloatFormat> formats;
+  std::vector<QuantFormat> formats;
   SafetyLimits limits;
   NameFilter names;
   // Check integers and bools too. A conversion leaves them alone, so that otherwise they are only listed,
@@ -31,8 +31,10 @@ struct CheckOptions {
 //   where that does not do, the one under which every number becomes normal, or the range's highest if that
 //     is lower. A higher scale would change no rounding but bring overflows: a tensor that is unsafe under
 //     this one is unsafe under every scale of the range.
-// progress(done, all) is told now and then how many bytes of how many have been read. Errors: the file's.
-// The result's path is left empty.
+// Formats with scales of their own (HasScales) are measured with these (measure_scaled.h), in one more
+// reading for all of them, affine integers in another one before; saturated numbers break no limit, their
+// errors do. progress(done, all) is told now and then how many bytes of how many have been read. Errors: the
+// file's. The result's path is left empty.
 absl::StatusOr<FileResult> CheckFile(const ArrayFile& file, const CheckOptions& options,
                                      absl::FunctionRef<void(uint64_t done, uint64_t all)> progress);
 

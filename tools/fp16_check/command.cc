@@ -9,12 +9,14 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "fp16/format.h"
 #include "fp16/safety.h"
 #include "quant/formats.h"
+#include "quant/quant_format.h"
 #include "tools/command_line.h"
 #include "tools/name_filter.h"
 #include "tools/raw_options.h"
@@ -30,7 +32,8 @@ underflow or lose accuracy, tensor by tensor. docs/safety.md explains the report
 
 FILE is safetensors, PyTorch, npy, npz, IDX, CIFAR, csv, ...; - is the standard input.
 
-  --format=NAME,...           the formats to check: half (default), bfloat16, float8_e4m3fn, ..., or all
+  --format=NAME,...           the formats to check: half (default), bfloat16, float8_e4m3fn, ...; with scales of their
+                              own: mxfp4, nvfp4, int8, fp4, ...; or all
   --tensor=REGEX              only tensors whose names match (POSIX extended, anywhere in the name)
   --exclude=REGEX             but for those whose names match
   --integers                  check integers and bools too, which a conversion leaves alone
@@ -54,14 +57,25 @@ absl::Status Refuse(absl::string_view flag, absl::string_view value, absl::strin
   return absl::InvalidArgumentError(absl::StrCat("--", flag, "=", value, ": expected ", expected));
 }
 
-void AddFormat(const FloatFormat& format, std::vector<FloatFormat>& formats) {
-  if (std::ranges::find(formats, format.name, &FloatFormat::name) == formats.end()) formats.push_back(format);
+void AddFormat(const QuantFormat& format, std::vector<QuantFormat>& formats) {
+  for (const QuantFormat& known : formats) {
+    if (NameOf(known) == NameOf(format)) return;
+  }
+  formats.push_back(format);
 }
 
-// Lists with commas in between. "all": every row of kFloatFormats that has a sign. What is named twice counts
-// once.
-absl::StatusOr<std::vector<FloatFormat>> ParseFormats(absl::Span<const std::string> lists) {
-  std::vector<FloatFormat> formats;
+std::string FormatsWithScales() {
+  std::vector<std::string> names;
+  for (const QuantFormat& format : QuantFormats()) {
+    if (HasScales(format)) names.emplace_back(NameOf(format));
+  }
+  return absl::StrJoin(names, ", ");
+}
+
+// Lists with commas in between. "all": every row of kFloatFormats that has a sign, and QuantFormats. What is
+// named twice counts once.
+absl::StatusOr<std::vector<QuantFormat>> ParseFormats(absl::Span<const std::string> lists) {
+  std::vector<QuantFormat> formats;
   for (const std::string& list : lists) {
     for (const absl::string_view part : absl::StrSplit(list, ',')) {
       const absl::string_view name = absl::StripAsciiWhitespace(part);
@@ -69,12 +83,18 @@ absl::StatusOr<std::vector<FloatFormat>> ParseFormats(absl::Span<const std::stri
         for (const FloatFormat& format : kFloatFormats) {
           if (format.has_sign) AddFormat(format, formats);
         }
+        for (const QuantFormat& format : QuantFormats()) AddFormat(format, formats);
         continue;
       }
       const absl::StatusOr<FloatFormat> format = FindFloatFormat(name);
       if (!format.ok()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("--format: ", format.status().message(), ", and all for every format"));
+        const absl::StatusOr<QuantFormat> other = FindQuantFormat(name);
+        if (!other.ok()) {
+          return absl::InvalidArgumentError(absl::StrCat("--format: ", format.status().message(), ", ",
+                                                         FormatsWithScales(), ", and all for every format"));
+        }
+        AddFormat(*other, formats);
+        continue;
       }
       if (!format->has_sign) return Refuse("format", name, "a format with a sign");
       AddFormat(*format, formats);

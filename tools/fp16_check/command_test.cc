@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "quant/formats.h"
+#include "quant/quant_format.h"
 
 namespace halftone {
 namespace {
@@ -23,9 +24,9 @@ absl::StatusOr<Command> Parse(std::vector<std::string> arguments) {
   return ParseCommand(static_cast<int>(arguments.size()), argv.data());
 }
 
-std::vector<std::string> Names(const std::vector<FloatFormat>& formats) {
+std::vector<std::string> Names(const std::vector<QuantFormat>& formats) {
   std::vector<std::string> names;
-  for (const FloatFormat& format : formats) names.emplace_back(format.name);
+  for (const QuantFormat& format : formats) names.emplace_back(NameOf(format));
   return names;
 }
 
@@ -82,10 +83,12 @@ TEST(CommandTest, Help) {
 TEST(CommandTest, ListsOfFormats) {
   EXPECT_THAT(Names(Parse({"f", "--format=half, bf16,e4m3", "--format=e5m2,fp16"})->check.formats),
               ElementsAre("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"));
-  const std::vector<FloatFormat> all = Parse({"f", "--format=all"})->check.formats;
-  size_t with_sign = 0;
-  for (const FloatFormat& format : kFloatFormats) with_sign += format.has_sign;
-  EXPECT_EQ(all.size(), with_sign);
+  EXPECT_THAT(Names(Parse({"f", "--format=mxfp4,e4m3,mxfp8_e4m3,int4,fp4,int8_affine,nvfp4"})->check.formats),
+              ElementsAre("mxfp4", "float8_e4m3fn", "mxfp8", "int4", "fp4", "int8_affine", "nvfp4"));
+  const std::vector<QuantFormat> all = Parse({"f", "--format=all"})->check.formats;
+  size_t every = kIntegerFormats.size() + kBlockFormats.size() + kCodebookFormats.size();
+  for (const FloatFormat& format : kFloatFormats) every += format.has_sign;
+  EXPECT_EQ(all.size(), every);
   EXPECT_THAT(Names(Parse({"f", "--format=bf16,all"})->check.formats)[0], "bfloat16");
 }
 
@@ -106,6 +109,9 @@ TEST(CommandTest, MistakesAreOneLine) {
   ExpectRefused({"f", "--fromat=half"}, "unknown flag or no value: --fromat=half");
   ExpectRefused({"f", "--top"}, "unknown flag or no value: --top");
   ExpectRefused({"f", "--format=fp17"}, "--format: unknown format 'fp17'; known: float16, bfloat16");
+  ExpectRefused({"f", "--format=mxfp5"},
+                "int2_affine, mxfp8, mxfp8_e5m2, mxfp6, mxfp6_e3m2, mxfp4, mxint8, nvfp4, fp2");
+  ExpectRefused({"f", "--format=e8m0"}, "--format=e8m0: expected a format with a sign");
   ExpectRefused({"f", "--format="}, "--format: unknown format ''");
   ExpectRefused({"f", "--tensor=("}, "--tensor=( is not a POSIX extended regular expression");
   ExpectRefused({"f", "--exclude=("}, "--exclude=( is not a POSIX extended regular expression");

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -83,19 +84,24 @@ std::string BinTitle(int exponent, uint64_t count, uint64_t all) {
 
 class Chart {
  public:
-  Chart(const TensorResult& tensor, absl::Span<const FloatFormat> formats)
+  Chart(const TensorResult& tensor, absl::Span<const QuantFormat> formats)
       : tensor_(tensor),
-        formats_(formats),
         range_(ChartRange({&tensor.numbers.exponents}, formats)),
-        bin_((kWidth - kLeft - kRight) / range_.bins()) {}
+        bin_((kWidth - kLeft - kRight) / range_.bins()) {
+    for (size_t f = 0; f < formats.size(); ++f) {
+      if (const auto* format = std::get_if<FloatFormat>(&formats[f])) {
+        lanes_.push_back({*format, tensor.formats[f].stats});
+      }
+    }
+  }
 
   std::string Draw() {
-    const double height = LaneTop(formats_.size()) + 4;
+    const double height = LaneTop(lanes_.size()) + 4;
     absl::StrAppend(&svg_, "<svg class=\"chart\" viewBox=\"0 0 ", kWidth, " ", Coordinate(height),
                     "\" role=\"img\" aria-label=\"Exponents of ", EscapeHtml(Printable(tensor_.name)), "\">");
     DrawAxes();
     DrawBars();
-    for (size_t f = 0; f < formats_.size(); ++f) DrawLane(f);
+    for (size_t i = 0; i < lanes_.size(); ++i) DrawLane(i);
     svg_ += "</svg>";
     return std::move(svg_);
   }
@@ -139,12 +145,11 @@ class Chart {
     }
   }
 
-  void DrawLane(size_t f) {
-    const FloatFormat& format = formats_[f];
-    const FormatStats& stats = tensor_.formats[f].stats;
+  void DrawLane(size_t i) {
+    const auto& [format, stats] = lanes_[i];
     const uint64_t normal = tensor_.numbers.nonzero() - stats.overflows - stats.underflows - stats.subnormals;
     const uint64_t counts[] = {stats.underflows, stats.subnormals, normal, stats.overflows};
-    const double top = LaneTop(f);
+    const double top = LaneTop(i);
     const std::string name(format.name);
     svg_ += Text("end", kLeft - 8, top + kLane - 5, name);
     size_t zone = 0;
@@ -162,7 +167,11 @@ class Chart {
   }
 
   const TensorResult& tensor_;
-  absl::Span<const FloatFormat> formats_;
+  struct Lane {
+    FloatFormat format;
+    FormatStats stats;
+  };
+  std::vector<Lane> lanes_;
   ExponentRange range_;
   double bin_;  // width
   std::string svg_;
@@ -171,7 +180,7 @@ class Chart {
 }  // namespace
 
 ExponentRange ChartRange(absl::Span<const ExponentHistogram* const> histograms,
-                         absl::Span<const FloatFormat> formats) {
+                         absl::Span<const QuantFormat> formats) {
   int lowest = ExponentHistogram::kHighest, highest = ExponentHistogram::kLowest;
   for (const ExponentHistogram* histogram : histograms) {
     for (int e = ExponentHistogram::kLowest; e <= ExponentHistogram::kHighest; ++e) {
@@ -182,8 +191,10 @@ ExponentRange ChartRange(absl::Span<const ExponentHistogram* const> histograms,
   }
   if (lowest > highest) lowest = highest = 0;  // no numbers but zeros
   ExponentRange range = {lowest, highest};
-  for (const FloatFormat& format : formats) {
-    const std::array<Zone, 4> zones = Zones(format);
+  for (const QuantFormat& any : formats) {
+    const auto* format = std::get_if<FloatFormat>(&any);
+    if (format == nullptr) continue;
+    const std::array<Zone, 4> zones = Zones(*format);
     // So much that something of the outer zones is seen.
     const int zero = static_cast<int>(std::floor(zones.front().end)) - 1;
     const int overflow = static_cast<int>(std::floor(zones.back().begin)) + 1;
@@ -207,9 +218,10 @@ std::string SparkPath(const ExponentHistogram& histogram, const ExponentRange& r
   return path;
 }
 
-std::string SparkZones(const FloatFormat& format, const ExponentRange& range) {
+std::string SparkZones(const QuantFormat& format, const ExponentRange& range) {
   std::string rects;
-  for (const Zone& z : Zones(format)) {
+  if (HasScales(format)) return rects;
+  for (const Zone& z : Zones(std::get<FloatFormat>(format))) {
     const double begin = std::clamp<double>(z.begin - range.lowest, 0, range.bins());
     const double end = std::clamp<double>(z.end - range.lowest, 0, range.bins());
     if (end > begin) absl::StrAppend(&rects, Rect(z.css_class, begin, 0, end - begin, kSparkHeight), "/>");
@@ -217,7 +229,7 @@ std::string SparkZones(const FloatFormat& format, const ExponentRange& range) {
   return rects;
 }
 
-std::string ExponentChart(const TensorResult& tensor, absl::Span<const FloatFormat> formats) {
+std::string ExponentChart(const TensorResult& tensor, absl::Span<const QuantFormat> formats) {
   return Chart(tensor, formats).Draw();
 }
 

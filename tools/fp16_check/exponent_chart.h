@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "fp16/format.h"
 #include "fp16/safety.h"
+#include "quant/quant_format.h"
 #include "tools/fp16_check/report.h"
 
 namespace halftone {
@@ -21,21 +21,24 @@ struct ExponentRange {
   int bins() const { return highest - lowest + 1; }
 };
 
+// Formats with scales of their own (HasScales) have no limits and no zones that were the same for all
+// numbers.
+
 // What a chart of these histograms shows: all that they hold, and the formats' limits as far as these are
 // within 2^24 of it.
 ExponentRange ChartRange(absl::Span<const ExponentHistogram* const> histograms,
-                         absl::Span<const FloatFormat> formats);
+                         absl::Span<const QuantFormat> formats);
 
 // Small drawings, to be stretched: one unit wide a bin, kSparkHeight high; heights are logarithms of counts.
 inline constexpr int kSparkHeight = 24;
 // The path's data: "M0 24V20h1V24z...".
 std::string SparkPath(const ExponentHistogram& histogram, const ExponentRange& range);
 // The format's zones as <rect>s.
-std::string SparkZones(const FloatFormat& format, const ExponentRange& range);
+std::string SparkZones(const QuantFormat& format, const ExponentRange& range);
 
 // The whole drawing: bars with their counts as tooltips, an axis of powers of two, a lane a format with its
 // zones and the counts in them.
-std::string ExponentChart(const TensorResult& tensor, absl::Span<const FloatFormat> formats);
+std::string ExponentChart(const TensorResult& tensor, absl::Span<const QuantFormat> formats);
 
 }  // namespace halftone
 

@@ -65,6 +65,17 @@ expects 1 "Shown are the worst 1 of 6 tensors." "$golden" --top=1
 expects 0 "int64" "$golden" --integers --tensor=ids
 grep -q "not converted" "$work/stdout" && fail "--integers did not check: $(cat "$work/stdout")"
 
+# Formats with scales of their own: 32 numbers, a half of them 1/16 of the others.
+for i in {1..16}; do echo 8,0.5; done >"$work/two.csv"
+expects 1 "unsafe: 50% underflow" "$work/two.csv" --format=mxfp4
+expects 0 "Conclusion: safe in mxfp4." "$work/two.csv" --format=mxfp4 --max_underflow_fraction=0.5
+expects 0 "Conclusion: safe in mxfp8; safe in int8." "$work/two.csv" --format=mxfp8,int8 --json="$work/q.json" \
+  --html="$work/q.html"
+grep -q '"kind": "block"' "$work/q.json" || fail "JSON: $(head -30 "$work/q.json")"
+grep -q "mxfp8: with scales of its own." "$work/q.html" || fail "HTML"
+expects 1 "saturated" "$golden" --format=nvfp4,int4_affine,fp4
+expects 0 "scales" - --format=mxfp8 --dtype=float32 --shape=1x1 --json=- < <(printf '\x00\x00\x80\x3f')
+
 # Streams.
 expects 1 "safe with scale 2^-1" - --dtype=float64 < <(printf '\x00\x00\x00\x00\x00\x17\xf1\x40')  # 70000
 expects 1 "overflow" - <"$golden"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -60,6 +61,7 @@ void AddFile(const FileResult& file, size_t format, Totals& totals) {
     }
     AddNumbers(tensor.numbers, totals.numbers);
     AddStats(result.stats, totals.stats);
+    totals.saturated += result.saturated;
   }
 }
 
@@ -77,6 +79,8 @@ std::string FormatConclusion(absl::string_view name, const Totals& totals) {
 }
 
 }  // namespace
+
+bool HasScales(const QuantFormat& format) { return !std::holds_alternative<FloatFormat>(format); }
 
 Outcome FormatResult::outcome() const {
   if (verdict.safe()) return Outcome::kSafe;
@@ -166,8 +170,7 @@ std::string Conclusion(const Report& report) {
     for (size_t f = 0; f < report.formats.size(); ++f) {
       const Totals totals = TotalsOf(report, f);
       if (totals.checked() == 0 || (totals.safe == totals.checked()) != safe) continue;
-      const std::string_view name = report.formats[f].name;
-      parts.push_back(FormatConclusion(absl::string_view(name.data(), name.size()), totals));
+      parts.push_back(FormatConclusion(NameOf(report.formats[f]), totals));
     }
   }
   if (parts.empty()) parts.push_back("nothing was checked");

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "fp16/format.h"
 #include "fp16/safety.h"
 #include "io/element_type.h"
+#include "quant/quant_format.h"
 #include "tensor/shape.h"
 
 namespace halftone {
@@ -30,10 +30,16 @@ struct ScaledResult {
   Verdict verdict;
 };
 
+// Whether a format brings scales of its own, for each block or for the tensor: all but floats.
+bool HasScales(const QuantFormat& format);
+
 // One tensor in one format.
 struct FormatResult {
-  FormatStats stats;  // unscaled, as is the verdict
+  FormatStats stats;  // unscaled, as is the verdict, but of formats that HasScales with these
   Verdict verdict;
+  // Where the format HasScales: numbers beyond the largest value that they reach. They become that one, and
+  // their errors count. Then there is nothing in what follows.
+  uint64_t saturated = 0;
   ScaleRange scales;
   std::vector<ScaledResult> scaled;  // what was tried, in that order; empty where the verdict is safe
 
@@ -60,7 +66,7 @@ struct FileResult {
 };
 
 struct Report {
-  std::vector<FloatFormat> formats;
+  std::vector<QuantFormat> formats;  // float16 and bfloat16 among them
   SafetyLimits limits;
   std::vector<FileResult> files;
 };
@@ -71,6 +77,7 @@ struct Totals {
   size_t not_checked = 0;
   NumberStats numbers;  // no indices
   FormatStats stats;    // unscaled; no indices
+  uint64_t saturated = 0;
 
   size_t checked() const { return safe + safe_with_scale + unsafe; }
   Outcome worst() const {

@@ -55,7 +55,7 @@ constexpr Heading kHeadings[] = {
     {"Inf", "data-n=\"4\""},
     {"format", "class=\"left\""},
     {"exponents", "class=\"left\""},
-    {"overflow", "data-n=\"5\""},
+    {"overflow", "data-n=\"5\" title=\"in formats with scales: saturated\""},
     {"underflow", "data-n=\"6\""},
     {"subnormal", "data-n=\"7\""},
     {"max rel. error", "data-n=\"8\""},
@@ -75,7 +75,7 @@ std::string SortKeys(const TensorResult& tensor) {
   const NumberStats& numbers = tensor.numbers;
   double overflow = 0, underflow = 0, subnormal = 0, error = 0, sqnr = INFINITY;
   for (const FormatResult& result : tensor.formats) {
-    overflow = std::max(overflow, static_cast<double>(result.stats.overflows));
+    overflow = std::max(overflow, static_cast<double>(result.stats.overflows + result.saturated));
     underflow = std::max(underflow, static_cast<double>(result.stats.underflows));
     subnormal = std::max(subnormal, static_cast<double>(result.stats.subnormals));
     error = std::max(error, result.stats.max_relative_error);
@@ -113,8 +113,9 @@ std::string MaxText(const NumberStats& numbers) {
   return numbers.finite() > 0 ? NumberText(numbers.max_magnitude) : "";
 }
 
-std::string StatsCells(const FormatStats& stats, const Verdict& verdict) {
-  return absl::StrCat(CountCell(stats.overflows, verdict.overflows),
+// A format overflows or saturates.
+std::string StatsCells(const FormatStats& stats, uint64_t saturated, const Verdict& verdict) {
+  return absl::StrCat(CountCell(stats.overflows + saturated, verdict.overflows),
                       CountCell(stats.underflows, verdict.underflows), CountCell(stats.subnormals, false),
                       Cell(NumberText(stats.max_relative_error)),
                       Cell(NumberText(stats.sqnr_db()), verdict.sqnr ? "class=\"hot\"" : ""));
@@ -253,7 +254,7 @@ class Page {
       } else {
         absl::StrAppend(&html_, "<use href=\"#t", drawing, "\"/>");
       }
-      absl::StrAppend(&html_, "</svg></td>", StatsCells(result.stats, result.verdict),
+      absl::StrAppend(&html_, "</svg></td>", StatsCells(result.stats, result.saturated, result.verdict),
                       Cell(VerdictBadge(numbers, result), "class=\"verdict\""), "</tr>\n");
     }
     WriteDetails(tensor);
@@ -274,8 +275,10 @@ class Page {
     }
     html_ += ".</p>";
     for (size_t f = 0; f < report_.formats.size(); ++f) {
-      absl::StrAppend(&html_, "<p class=\"faint\">", FormatName(f), ": ",
-                      ScaleText(tensor, tensor.formats[f]), "</p>");
+      absl::StrAppend(
+          &html_, "<p class=\"faint\">", FormatName(f), ": ",
+          HasScales(report_.formats[f]) ? "with scales of its own." : ScaleText(tensor, tensor.formats[f]),
+          "</p>");
     }
     html_ += "</details></td></tr>";
   }
@@ -304,11 +307,11 @@ class Page {
         Cell(absl::StrCat("total: ", Plural(numbers.elements, "number")), "class=\"left\" colspan=\"3\""),
         Cell(MinText(numbers)), Cell(MaxText(numbers)), Cell(CountText(numbers.nans)),
         Cell(CountText(numbers.infinities)), Cell(FormatName(f), "class=\"left\""), "<td></td>",
-        StatsCells(totals.stats, Verdict()), Cell(Badge(totals.worst(), totals.Text()), "class=\"verdict\""),
-        "</tr>\n");
+        StatsCells(totals.stats, totals.saturated, Verdict()),
+        Cell(Badge(totals.worst(), totals.Text()), "class=\"verdict\""), "</tr>\n");
   }
 
-  std::string FormatName(size_t f) const { return std::string(report_.formats[f].name); }
+  std::string FormatName(size_t f) const { return std::string(NameOf(report_.formats[f])); }
 
   const Report& report_;
   ExponentRange range_;  // of the small drawings, so that they can be compared

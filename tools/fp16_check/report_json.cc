@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -34,15 +35,36 @@ absl::string_view OutcomeName(Outcome outcome) {
 
 Json String(absl::string_view text) { return std::string(text); }
 
-Json ToJson(const FloatFormat& format) {
-  return {{"name", std::string(format.name)},
-          {"bits", format.bits()},
-          {"exponent_bits", format.exponent_bits},
-          {"mantissa_bits", format.mantissa_bits},
-          {"largest_finite", format.largest_finite()},
-          {"smallest_normal", format.smallest_normal()},
-          {"smallest_subnormal", format.smallest_subnormal()},
-          {"has_infinity", format.has_infinity}};
+struct FormatFields {
+  Json operator()(const FloatFormat& format) {
+    return {{"kind", "float"},
+            {"exponent_bits", format.exponent_bits},
+            {"mantissa_bits", format.mantissa_bits},
+            {"largest_finite", format.largest_finite()},
+            {"smallest_normal", format.smallest_normal()},
+            {"smallest_subnormal", format.smallest_subnormal()},
+            {"has_infinity", format.has_infinity}};
+  }
+  // Bits, and largest values, with scale 1.
+  Json operator()(const BlockFormat& format) {
+    return {{"kind", "block"}, {"block", format.block}, {"largest_finite", format.largest_element()}};
+  }
+  Json operator()(const IntegerFormat& format) {
+    return {{"kind", "integer"}, {"lowest", format.lowest()}, {"highest", format.highest()}};
+  }
+  Json operator()(const CodebookFormat& format) { return {{"kind", "codebook"}, {"values", format.size()}}; }
+};
+
+Json ToJson(const QuantFormat& format) {
+  const double bits = BitsPerElement(format);
+  Json json = {{"name", String(NameOf(format))}};
+  if (bits == std::floor(bits)) {
+    json["bits"] = static_cast<int>(bits);
+  } else {
+    json["bits"] = bits;
+  }
+  json.update(std::visit(FormatFields(), format));
+  return json;
 }
 
 Json ToJson(const SafetyLimits& limits) {
@@ -91,17 +113,18 @@ Json Broken(const Verdict& verdict) {
   return broken;
 }
 
-Json ToJson(const NumberStats& numbers, const FormatResult& result, const FloatFormat& format) {
-  Json json = {{"format", std::string(format.name)},
+Json ToJson(const NumberStats& numbers, const FormatResult& result, const QuantFormat& format) {
+  Json json = {{"format", String(NameOf(format))},
                {"outcome", String(OutcomeName(result.outcome()))},
                {"verdict", VerdictText(numbers, result)},
                {"broken_limits", Broken(result.verdict)},
                {"scale_exponent", nullptr}};
   if (result.outcome() == Outcome::kSafeWithScale) json["scale_exponent"] = result.scale_exponent();
   json.update(ToJson(result.stats));
+  json["saturated"] = result.saturated;
   const ScaleRange& scales = result.scales;
   json["scale_range"] =
-      scales.lowest > scales.highest
+      HasScales(format) || scales.lowest > scales.highest
           ? Json(nullptr)
           : Json{{"lowest", scales.lowest}, {"highest", scales.highest}, {"underflows", scales.underflows}};
   json["scales_tried"] = Json::array();
@@ -127,14 +150,15 @@ Json ToJson(const Report& report, const TensorResult& tensor) {
   return json;
 }
 
-Json ToJson(const Totals& totals, const FloatFormat& format) {
-  Json json = {{"format", std::string(format.name)},
+Json ToJson(const Totals& totals, const QuantFormat& format) {
+  Json json = {{"format", String(NameOf(format))},
                {"safe", totals.safe},
                {"safe_with_scale", totals.safe_with_scale},
                {"unsafe", totals.unsafe},
                {"not_checked", totals.not_checked}};
   json.update(ToJson(totals.numbers));
   json.update(ToJson(totals.stats));
+  json["saturated"] = totals.saturated;
   for (const char* index : {"first_nonfinite_index", "max_index", "max_error_index"}) json.erase(index);
   return json;
 }
@@ -155,7 +179,7 @@ std::string ReportJson(const Report& report) {
                {"conclusion", Conclusion(report)},   {"limits", ToJson(report.limits)},
                {"formats", Json::array()},           {"files", Json::array()},
                {"totals", AllTotals(report, report)}};
-  for (const FloatFormat& format : report.formats) json["formats"].push_back(ToJson(format));
+  for (const QuantFormat& format : report.formats) json["formats"].push_back(ToJson(format));
   for (const FileResult& file : report.files) {
     Json tensors = Json::array();
     for (const TensorResult& tensor : file.tensors) tensors.push_back(ToJson(report, tensor));

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -19,7 +21,7 @@ TextStyle StyleOf(Outcome outcome) {
 }
 
 std::string FormatName(const Report& report, size_t format) {
-  return std::string(report.formats[format].name);
+  return std::string(NameOf(report.formats[format]));
 }
 
 // Of the numbers other than 0; "-" where there are none.
@@ -31,19 +33,24 @@ std::string MaxText(const NumberStats& numbers) {
   return numbers.finite() > 0 ? NumberText(numbers.max_magnitude) : "-";
 }
 
-// The columns that a tensor and a total share.
-void AppendStats(const NumberStats& numbers, const FormatStats& stats, std::vector<std::string>& cells) {
-  cells.insert(cells.end(),
-               {MinText(numbers), MaxText(numbers), CountText(numbers.nans), CountText(numbers.infinities),
-                CountText(stats.overflows), CountText(stats.underflows), CountText(stats.subnormals),
-                NumberText(stats.max_relative_error), NumberText(stats.sqnr_db())});
+// The columns that a tensor and a total share. A format overflows or saturates.
+void AppendStats(const NumberStats& numbers, const FormatStats& stats, uint64_t saturated,
+                 std::vector<std::string>& cells) {
+  cells.insert(cells.end(), {MinText(numbers), MaxText(numbers), CountText(numbers.nans),
+                             CountText(numbers.infinities), CountText(stats.overflows + saturated),
+                             CountText(stats.underflows), CountText(stats.subnormals),
+                             NumberText(stats.max_relative_error), NumberText(stats.sqnr_db())});
 }
 
-std::vector<TextColumn> StatsColumns() {
-  return {{.heading = "|min|", .dispensable = 7},     {.heading = "|max|", .dispensable = 2},
-          {.heading = "NaN", .dispensable = 3},       {.heading = "Inf", .dispensable = 3},
-          {.heading = "overflow", .dispensable = 1},  {.heading = "underflow", .dispensable = 1},
-          {.heading = "subnormal", .dispensable = 8}, {.heading = "max rel err", .dispensable = 4},
+std::vector<TextColumn> StatsColumns(std::string overflow) {
+  return {{.heading = "|min|", .dispensable = 7},
+          {.heading = "|max|", .dispensable = 2},
+          {.heading = "NaN", .dispensable = 3},
+          {.heading = "Inf", .dispensable = 3},
+          {.heading = std::move(overflow), .dispensable = 1},
+          {.heading = "underflow", .dispensable = 1},
+          {.heading = "subnormal", .dispensable = 8},
+          {.heading = "max rel err", .dispensable = 4},
           {.heading = "SQNR dB", .dispensable = 2}};
 }
 
@@ -57,7 +64,7 @@ TextRow TensorRow(const TensorResult& tensor, size_t format, size_t columns) {
     return row;
   }
   const FormatResult& result = tensor.formats[format];
-  AppendStats(tensor.numbers, result.stats, row.cells);
+  AppendStats(tensor.numbers, result.stats, result.saturated, row.cells);
   row.cells.push_back(VerdictText(tensor.numbers, result));
   row.style = StyleOf(result.outcome());
   return row;
@@ -79,7 +86,9 @@ std::string FileTable(const Report& report, const FileResult& file, size_t forma
   std::vector<TextColumn> columns = {{.heading = "tensor", .left = true},
                                      {.heading = "dtype", .left = true, .dispensable = 6},
                                      {.heading = "shape", .left = true, .dispensable = 5}};
-  for (TextColumn& column : StatsColumns()) columns.push_back(std::move(column));
+  for (TextColumn& column : StatsColumns(HasScales(report.formats[format]) ? "saturated" : "overflow")) {
+    columns.push_back(std::move(column));
+  }
   columns.push_back({.heading = "verdict", .left = true});
   std::vector<TextRow> rows;
   for (const size_t t : order) rows.push_back(TensorRow(file.tensors[t], format, columns.size()));
@@ -87,7 +96,7 @@ std::string FileTable(const Report& report, const FileResult& file, size_t forma
   const Totals totals = TotalsOf(file, format);
   TextRow total = {.cells = {"total", "", Plural(totals.numbers.elements, "number")},
                    .style = TextStyle::kBold};
-  AppendStats(totals.numbers, totals.stats, total.cells);
+  AppendStats(totals.numbers, totals.stats, totals.saturated, total.cells);
   total.cells.push_back("");
   rows.push_back(std::move(total));
 
@@ -100,14 +109,14 @@ std::string FileTable(const Report& report, const FileResult& file, size_t forma
 
 TextRow SummaryRow(const std::string& file, const Report& report, size_t format, const Totals& totals) {
   TextRow row = {.cells = {file, FormatName(report, format)}, .style = StyleOf(totals.worst())};
-  AppendStats(totals.numbers, totals.stats, row.cells);
+  AppendStats(totals.numbers, totals.stats, totals.saturated, row.cells);
   row.cells.push_back(totals.Text());
   return row;
 }
 
 std::string Summary(const Report& report, const TableOptions& options) {
   std::vector<TextColumn> columns = {{.heading = "file", .left = true}, {.heading = "format", .left = true}};
-  for (TextColumn& column : StatsColumns()) columns.push_back(std::move(column));
+  for (TextColumn& column : StatsColumns("overflow")) columns.push_back(std::move(column));
   columns.push_back({.heading = "tensors", .left = true});
   std::vector<TextRow> rows;
   size_t files = 0;

@@ -69,7 +69,7 @@ constexpr char kUsage[] =
   --shape=2x3          of those elements
 
 Integers and bools are copied as they are. To a type that holds every number of the array's nothing is rounded.
-docs/quantised_files.md says how arrays with scales lie in a file.
+docs/quantized_files.md says how arrays with scales lie in a file.
 Exit code: 0 done; 1 refused, for the numbers are unsafe in that type; 2 any other error. Unless it is 0, nothing has
 been written.
 )";

@@ -49,9 +49,10 @@ nn::QuantizerOptions Defaults(const QuantFormat& format, Role role) {
   } else if (const auto* integer = std::get_if<IntegerFormat>(&format)) {
     o.per_channel = role == Role::kWeights;
     if (few_bits && o.per_channel && !integer->affine) o.scale = nn::ScaleSource::kLearned;
-  } else if (IsCodebook(format) && gradient) {
-    o.learned = false;
-    o.start = nn::CodebookStart::kGrid;
+  } else if (IsCodebook(format)) {
+    o.learned = !gradient;
+    o.start = gradient ? nn::CodebookStart::kGrid : nn::CodebookStart::kQuantiles;
+    if (role == Role::kActivations) o.scale = nn::ScaleSource::kNone;
   }
   return o;
 }
@@ -94,6 +95,7 @@ absl::Status Apply(const QuantizationRule& rule, Role role, const Layer& layer,
   if (rule.block_rule.has_value()) to->block_rule = *rule.block_rule;
   if (rule.start.has_value()) to->start = *rule.start;
   if (rule.learned.has_value()) to->learned = *rule.learned;
+  if (!to->learned && to->scale == nn::ScaleSource::kNone) to->scale = nn::ScaleSource::kCurrent;
   if (!rule.values.empty()) {
     to->start = nn::CodebookStart::kGiven;
     to->values = rule.values;
@@ -144,6 +146,10 @@ absl::Status Check(const nn::QuantizerOptions& o, Role role, const std::string& 
                                " takes its zero point from the tensor itself; expected another scale"));
   }
   const auto* codebook = std::get_if<CodebookFormat>(&o.format);
+  if (o.scale == nn::ScaleSource::kNone && (codebook == nullptr || !o.learned || o.per_channel)) {
+    return refuse(
+        "no scale is for a codebook whose values are learned, and one a tensor; expected another scale");
+  }
   if (codebook == nullptr) {
     if (!o.values.empty()) return refuse(absl::StrCat("values, but ", NameOf(o.format), " is no codebook"));
     return absl::OkStatus();

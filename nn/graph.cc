@@ -30,6 +30,7 @@ Variable Graph::Input(Tensor value, bool requires_grad) {
 Variable Graph::Use(Parameter& parameter, DType dtype) {
   const Tensor& value = parameter.Working(dtype);
   if (options_.trace) Trace("cast", module_, false, parameter.path(), value);
+  if (options_.profile) Profile("parameter", module_, false, value.bytes());
   return options_.gradients ? AddLeaf(value, &parameter) : Variable(this, value, -1);
 }
 
@@ -43,6 +44,7 @@ Variable Graph::Cast(const Variable& x, DType dtype) {
 Variable Graph::Record(absl::string_view op, Tensor value, absl::Span<const Variable> inputs,
                        BackwardFunction backward) {
   if (options_.trace) Trace(op, module_, false, "output", value);
+  if (options_.profile) Profile(op, module_, false, value.bytes());
   Node node;
   node.op = op;
   node.module = module_;
@@ -87,8 +89,19 @@ void Graph::Backward(const Variable& root, double seed) {
     BackwardContext context(*this, std::exchange(node.gradient, Tensor()), node.parents);
     backward_of_ = &node;
     backward(context);
+    if (options_.profile) Profile(node.op, node.module, true, 0);
   }
   backward_of_ = nullptr;
+}
+
+void Graph::Profile(absl::string_view op, const std::string* module, bool backward, size_t bytes) {
+  const auto now = std::chrono::steady_clock::now();
+  options_.profile({.module = module == nullptr ? absl::string_view() : *module,
+                    .op = op,
+                    .backward = backward,
+                    .begin = std::exchange(last_, now),
+                    .end = now,
+                    .bytes = bytes});
 }
 
 ModuleScope::ModuleScope(Graph& graph, const std::string& path)

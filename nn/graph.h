@@ -10,6 +10,8 @@
 #ifndef HALFTONE_NN_GRAPH_H_
 #define HALFTONE_NN_GRAPH_H_
 
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <utility>
@@ -78,6 +80,15 @@ struct TraceEvent {
   const Tensor& value;
 };
 
+// A piece of a step's time.
+struct ProfileEvent {
+  absl::string_view module;  // the path of the module that computes; empty outside of any
+  absl::string_view op;      // "conv2d", ...; "cast"; "parameter", a working copy that is used
+  bool backward = false;
+  std::chrono::steady_clock::time_point begin, end;
+  size_t bytes = 0;  // of the op's result; 0 backward
+};
+
 struct GraphOptions {
   Device* device = nullptr;
   const CastPolicy* policy = nullptr;  // null: every op runs in the dtype of its inputs
@@ -87,21 +98,27 @@ struct GraphOptions {
   bool training = false;  // batch statistics and dropout
   bool gradients = true;  // false: nothing is recorded, and Backward must not be called
   bool replay = false;    // of a step that was already taken: modules leave their buffers alone
+  bool quantize = true;   // false: quantisers let everything pass
   // Sees every tensor, forward and backward.
   std::function<void(const TraceEvent& event)> trace = nullptr;
+  // Sees what the time went to. An op of the forward pass begins where the one before ended, so that what happens
+  // between two ops is the later one's.
+  std::function<void(const ProfileEvent& event)> profile = nullptr;
 };
 
 class Graph {
  public:
   using BackwardFunction = std::function<void(BackwardContext&)>;
 
-  explicit Graph(GraphOptions options) : options_(std::move(options)), policy_(options_.policy) {}
+  explicit Graph(GraphOptions options)
+      : options_(std::move(options)), policy_(options_.policy), last_(std::chrono::steady_clock::now()) {}
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
   Device& device() const { return *options_.device; }
   bool training() const { return options_.training; }
   bool replay() const { return options_.replay; }
+  bool quantize() const { return options_.quantize; }
   const Rng& rng() const { return options_.rng; }
 
   // The dtype in which `op` computes, given the widest dtype of its inputs.
@@ -161,6 +178,8 @@ class Graph {
                     .value = value});
   }
 
+  void Profile(absl::string_view op, const std::string* module, bool backward, size_t bytes);
+
   GraphOptions options_;
   // Of the module that computes now.
   const CastPolicy* policy_;
@@ -168,6 +187,7 @@ class Graph {
   // Of the op whose gradient is being computed.
   const Node* backward_of_ = nullptr;
   std::vector<Node> nodes_;
+  std::chrono::steady_clock::time_point last_;  // when the last op ended, for profiles
 };
 
 // While it lives, what the graph computes belongs to the module of this path.

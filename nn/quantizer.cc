@@ -51,6 +51,7 @@ ScaleRule RuleOf(ScaleSource source) {
       return ScaleRule::kPercentile;
     case ScaleSource::kMse:
       return ScaleRule::kMse;
+    case ScaleSource::kNone:
     case ScaleSource::kCurrent:
     case ScaleSource::kDelayed:
     case ScaleSource::kLearned:
@@ -131,13 +132,12 @@ std::vector<float> Quantizer::StartingValues(absl::Span<const float> x) const {
   const bool is_signed = std::any_of(x.begin(), x.end(), [](float v) { return v < 0; });
   const absl::StatusOr<Codebook> values =
       options_.start == CodebookStart::kQuantiles
-          ? QuantileCodebook(x, CarriesScale() ? std::vector<float>{1} : CurrentScales(x).scales,
-                             format.size())
+          ? QuantileCodebook(x, has_scale() ? CurrentScales(x).scales : std::vector<float>{1}, format.size())
       : options_.start == CodebookStart::kGrid ? MinifloatCodebook(format.bits, is_signed)
                                                : AdditivePowersOfTwoCodebook(format.bits, is_signed);
   HALFTONE_CHECK(values.ok());
   std::vector<float> start(values->values().begin(), values->values().end());
-  if (options_.start != CodebookStart::kQuantiles && CarriesScale()) {
+  if (options_.start != CodebookStart::kQuantiles && !has_scale()) {
     const float range = LearnedRange(x);
     for (float& v : start) v *= range;
   }
@@ -182,7 +182,7 @@ Quantizer::Scales Quantizer::CurrentScales(absl::Span<const float> x) const {
 
 Quantizer::Scales Quantizer::FindScales(absl::Span<const float> x, bool remember) {
   if (IsBlocks(options_.format)) return {};
-  if (CarriesScale()) return {.scales = {1}};
+  if (!has_scale()) return {.scales = {1}};
   if (scale_.has_value()) {
     // A step too far must not turn the numbers around.
     Scales s = {.scales = {scale_->master().data<float>(), scale_->master().data<float>() + channels_}};
@@ -225,6 +225,7 @@ Tensor Quantizer::Round(const Tensor& x, const Scales& s, const Rng& rng) const 
 }
 
 Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph) {
+  if (!graph.quantize()) return tensor;
   const Tensor x = ops::Cast(tensor, DType::kF32);
   if (!graph.replay()) Start(x.span<float>());
   return ops::Cast(Round(x, FindScales(x.span<float>(), graph.training() && !graph.replay()), graph.rng()),
@@ -233,6 +234,7 @@ Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph) {
 
 Variable Quantizer::Forward(const Variable& input) {
   Graph& graph = input.graph();
+  if (!graph.quantize()) return input;
   const Variable x = graph.Cast(input, DType::kF32);
   const absl::Span<const float> values = x.value().span<float>();
   if (!graph.replay()) Start(values);

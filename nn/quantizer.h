@@ -26,6 +26,7 @@ namespace halftone::nn {
 
 // Where the scale of a scalar, integer or codebook format comes from. Block formats have rules of their own.
 enum class ScaleSource {
+  kNone,        // of a codebook whose values are learned: they are the numbers themselves
   kCurrent,     // the largest magnitude of the tensor itself
   kDelayed,     // the largest of the last `history` tensors: no pass over this one before it is rounded
   kPercentile,  // that magnitude which `percentile` per cent of the tensor do not exceed
@@ -52,7 +53,7 @@ struct QuantizerOptions {
   // Of codebooks.
   CodebookStart start = CodebookStart::kQuantiles;
   std::vector<float> values;  // of kGiven: ascending, as many as the format has
-  bool learned = true;        // the values; they then carry the scale themselves
+  bool learned = true;        // the values
 };
 
 class Quantizer : public Module {
@@ -79,8 +80,7 @@ class Quantizer : public Module {
     std::vector<int32_t> zero_points;  // of affine integers alone
   };
 
-  // Whether the values of a codebook are in the numbers' own unit, and no scale is needed.
-  bool CarriesScale() const { return codebook_.has_value() && !options_.per_channel && !scale_.has_value(); }
+  bool has_scale() const { return options_.scale != ScaleSource::kNone; }
   void Start(absl::Span<const float> x);
   float LearnedRange(absl::Span<const float> x) const;
   std::vector<float> StartingValues(absl::Span<const float> x) const;

@@ -109,7 +109,10 @@ TEST_F(QuantizerTest, LearnsAScaleAsLsqDoes) {
 }
 
 TEST_F(QuantizerTest, LearnsTheValuesOfACodebook) {
-  Root root({.format = Format("fp2"), .start = CodebookStart::kGiven, .values = {-1, 0, 1, 3}});
+  Root root({.format = Format("fp2"),
+             .scale = ScaleSource::kNone,
+             .start = CodebookStart::kGiven,
+             .values = {-1, 0, 1, 3}});
   Initialize(root, device_, Rng(1));
   // Values that are learned are the numbers themselves: there is no scale.
   EXPECT_THAT(Run(root, Training(), {-5, -0.4f, 0.6f, 1.1f, 2.5f}), ElementsAre(-1, 0, 1, 1, 3));

@@ -55,7 +55,7 @@ WeightRounding RoundingOf(PrecisionConfig::WeightRounding rounding) {
 // The enumerators of the proto are in the order of these.
 constexpr nn::ScaleSource kScaleSources[] = {nn::ScaleSource::kCurrent, nn::ScaleSource::kDelayed,
                                              nn::ScaleSource::kPercentile, nn::ScaleSource::kMse,
-                                             nn::ScaleSource::kLearned};
+                                             nn::ScaleSource::kLearned, nn::ScaleSource::kNone};
 constexpr BlockScaleRule kBlockRules[] = {BlockScaleRule::kFloor, BlockScaleRule::kCeil,
                                           BlockScaleRule::kEven, BlockScaleRule::kRceil};
 constexpr nn::CodebookStart kCodebookStarts[] = {nn::CodebookStart::kGrid, nn::CodebookStart::kQuantiles,
@@ -315,6 +315,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
                             .fallback_overrides = std::move(in_fallback.parts),
                             .weight_rounding = RoundingOf(config.precision().weight_rounding()),
                             .quantization = std::move(quantized),
+                            .quantize_from_step = config.precision().quantize_from_step(),
                             .loss = loss,
                             .max_norm = config.optimizer().max_norm(),
                             .max_value = static_cast<float>(config.optimizer().max_value()),

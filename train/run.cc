@@ -16,9 +16,12 @@
 #include "base/parallel.h"
 #include "base/status_macros.h"
 #include "datasets/dataset.h"
+#include "nn/parameter.h"
+#include "tensor/ops/cast/cast.h"
 #include "train/build.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
+#include "train/event_file.h"
 #include "train/pretrained.h"
 #include "train/progress.h"
 #include "train/recipe_speed.h"
@@ -63,6 +66,7 @@ class Run {
     ASSIGN_OR_RETURN(trainer_, MakeTrainer(config_, dataset_, total_steps_, device_));
     ASSIGN_OR_RETURN(test_batches_, dataset_.TestBatches(device_, config_.data().batch_size()));
     RETURN_IF_ERROR(config_.run().resume() ? Resume() : StartAnew());
+    RETURN_IF_ERROR(StartEvents());
     progress_.Line(absl::StrFormat(
         "%s: %s on %s (%d training and %d test %s), %s, %d epochs of %d steps, %s, %d threads",
         config_.run().out(), config_.model().name(), dataset_.name(), dataset_.train_size(),
@@ -101,7 +105,7 @@ class Run {
   absl::Status StartAnew() {
     RETURN_IF_ERROR(LoadPretrained());
     std::error_code ignored;
-    for (const char* name : {"/config.textproto", "/metrics.csv", "/checkpoint"}) {
+    for (const char* name : {"/config.textproto", "/metrics.csv", "/tensorboard", "/checkpoint"}) {
       if (!std::filesystem::exists(out_ + name, ignored)) continue;
       if (!config_.run().overwrite()) {
         return absl::AlreadyExistsError(
@@ -115,6 +119,51 @@ class Run {
     return WriteFileAtomically(out_ + "/config.textproto",
                                absl::StrCat("# Halftone ", kVersion, ", ", DescribeCpu(), ", ", NumThreads(),
                                             " threads\n", PrintConfig(config_)));
+  }
+
+  absl::Status StartEvents() {
+    const RunConfig& run = config_.run();
+    if (run.events_every_steps() == 0 && run.histograms_every_steps() == 0) return absl::OkStatus();
+    const std::string folder = out_ + "/tensorboard";
+    RETURN_IF_ERROR(MakeDirectories(folder));
+    ASSIGN_OR_RETURN(EventFile events, EventFile::Create(folder, trainer_->step() + 1));
+    events_ = std::make_unique<EventFile>(std::move(events));
+    if (run.histograms_every_steps() > 0) {
+      trainer_->BeforeUpdate([this] { event_status_.Update(WriteHistograms()); });
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteHistograms() {
+    const int64_t step = trainer_->step() + 1;
+    if (step % config_.run().histograms_every_steps() != 0) return absl::OkStatus();
+    for (const nn::Parameter* p : trainer_->parameters()) {
+      const Tensor weights = ops::Cast(p->master(), DType::kF32);
+      RETURN_IF_ERROR(events_->Histogram(step, absl::StrCat("weights/", p->path()), weights.span<float>()));
+      RETURN_IF_ERROR(events_->Histogram(step, absl::StrCat("gradients/", p->path()), p->gradient().span<float>()));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteStep(const StepResult& step) {
+    const int64_t every = config_.run().events_every_steps(), now = trainer_->step();
+    RETURN_IF_ERROR(event_status_);
+    if (every == 0 || now % every != 0) return absl::OkStatus();
+    return events_->Scalars(now, {{"step/loss", step.loss},
+                                  {"step/gradient_norm", step.grad_norm},
+                                  {"step/loss_scale", step.scale},
+                                  {"step/learning_rate", trainer_->LearningRateOf(now - 1)},
+                                  {"step/skipped", step.skipped ? 1.0 : 0.0}});
+  }
+
+  absl::Status WriteEpoch(const EpochMetrics& m) {
+    if (config_.run().events_every_steps() == 0) return absl::OkStatus();
+    return events_->Scalars(m.step, {{"epoch/train_loss", m.train_loss},
+                                     {"epoch/train_accuracy", m.train_accuracy},
+                                     {"epoch/test_loss", m.test_loss},
+                                     {"epoch/test_accuracy", m.test_accuracy},
+                                     {"epoch/images_per_second", m.images_per_second},
+                                     {"epoch/peak_MiB", Mebibytes(m.peak_bytes)}});
   }
 
   absl::Status LoadPretrained() {
@@ -172,6 +221,7 @@ class Run {
       ASSIGN_OR_RETURN(const StepResult step, trainer_->Step(batch));
       Count(step, batch.labels.elements(), SecondsSince(start));
       Tell(step);
+      RETURN_IF_ERROR(WriteStep(step));
       progress_.Update([&] { return Describe(step); });
       if (state_.batch() == batches) break;
       const bool stop = (options_.stop != nullptr && options_.stop->load()) || StopHere();
@@ -271,6 +321,7 @@ class Run {
                         100 * m.test_accuracy, m.seconds, m.images_per_second, dataset_.unit(), m.loss_scale,
                         m.skipped_steps, Mebibytes(m.peak_bytes)));
     RETURN_IF_ERROR(csv_.Append(m));
+    RETURN_IF_ERROR(WriteEpoch(m));
     CheckpointState next;
     next.set_epoch(state_.epoch() + 1);
     next.set_total_seconds(state_.total_seconds());
@@ -316,6 +367,8 @@ class Run {
   const RunOptions options_;
   const std::string out_;
   MetricsCsv csv_;
+  std::unique_ptr<EventFile> events_;  // null where none are asked for
+  absl::Status event_status_;          // of histograms
   Progress progress_;
   Device device_;
   Dataset dataset_;

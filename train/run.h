@@ -2,6 +2,7 @@
 //
 //   <out>/config.textproto   every field filled in; version and hardware as comments
 //   <out>/metrics.csv        a row an epoch
+//   <out>/tensorboard/       numbers by step, histograms on demand; see event_file.h
 //   <out>/checkpoint/        the newest state; see checkpoint.h
 #ifndef HALFTONE_TRAIN_RUN_H_
 #define HALFTONE_TRAIN_RUN_H_

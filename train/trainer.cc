@@ -75,7 +75,9 @@ nn::GraphOptions Trainer::GraphFor(int64_t part) const {
           .policy = fallback ? &options_.fallback_policy : &options_.policy,
           .overrides = fallback ? options_.fallback_overrides : options_.overrides,
           .rng = rng_.AtStep(static_cast<uint64_t>(step_ * options_.micro_batches + part)),
-          .training = true};
+          .training = true,
+          .quantize = step_ >= options_.quantize_from_step,
+          .profile = profile_};
 }
 
 double Trainer::Differentiate(nn::Graph& graph, const Batch& part, int64_t* correct) {
@@ -94,6 +96,7 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
     result.loss += Differentiate(graph, Part(batch, part, options_.micro_batches), &result.correct) /
                    static_cast<double>(options_.micro_batches);
   }
+  auto since = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(const std::vector<absl::Span<float>> gradients, nn::GradientsOf(params_));
   const bool count_zeros = options_.count_zeros_every > 0 && step_ % options_.count_zeros_every == 0;
   std::vector<int64_t> zeros(count_zeros ? gradients.size() : 0);
@@ -106,6 +109,7 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
     ASSIGN_OR_RETURN(clip_factor, scaler_.ClipFactor(kOptimizer, options_.max_norm));
   }
   ASSIGN_OR_RETURN(const bool finite, scaler_.ShouldStep(kOptimizer));
+  Tell("check gradients", since);
   result.skipped = !finite;
   if (result.skipped && explained_ != options_.explain_overflows) {
     // Before the scale changes.
@@ -113,9 +117,11 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
     ++explained_;
   }
   if (finite) {
+    if (before_update_) before_update_();
     StepOptions options = schedule_->At(step_);
     options.gradient_factor = clip_factor;
     nn::Step(*optimizer_, params_, options);
+    Tell("optimizer", since);
   }
   ASSIGN_OR_RETURN(result.update, scaler_.Update());
   Watch(result, zeros);
@@ -123,8 +129,16 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
   const absl::Status health = CheckHealth(result, batch);
   nn::ClearGradients(params_);
   RETURN_IF_ERROR(health);
+  Tell("other", since);
   ++step_;
   return result;
+}
+
+// Profiles the part of a step that ends now, and begins the next.
+void Trainer::Tell(absl::string_view part, std::chrono::steady_clock::time_point& since) const {
+  if (!profile_) return;
+  const auto now = std::chrono::steady_clock::now();
+  profile_({.op = part, .begin = std::exchange(since, now), .end = now});
 }
 
 void Trainer::Watch(const StepResult& result, absl::Span<const int64_t> zeros) {

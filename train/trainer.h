@@ -2,9 +2,12 @@
 #ifndef HALFTONE_TRAIN_TRAINER_H_
 #define HALFTONE_TRAIN_TRAINER_H_
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -34,6 +37,7 @@ struct TrainerOptions {
   absl::optional<DType> weights16;
   WeightRounding weight_rounding = WeightRounding::kStochastic;  // of weights16
   amp::QuantizationSummary quantization;  // what was done to the model
+  int64_t quantize_from_step = 0;         // steps before it are taken without
   nn::LossOptions loss;
   double max_norm = 0;        // gradients are clipped to this global norm; 0: no clipping
   float max_value = 0;        // each gradient is clipped to +-this; 0: no clipping. Not both
@@ -72,6 +76,13 @@ class Trainer {
   // before the step then.
   absl::StatusOr<StepResult> Step(const Batch& batch);
 
+  // Called in each step whose weights are going to change, just before: the gradients are unscaled and not clipped.
+  void BeforeUpdate(std::function<void()> look) { before_update_ = std::move(look); }
+
+  // From now on, sees what every step's time goes to; null: nobody does. After the backward pass: "check gradients",
+  // "optimizer" and "other", outside of any module.
+  void Profile(std::function<void(const nn::ProfileEvent&)> profile) { profile_ = std::move(profile); }
+
   // One pass over one epoch of batches, with running statistics and without dropout.
   Evaluation Evaluate(BatchSource& batches);
 
@@ -96,6 +107,7 @@ class Trainer {
   void Watch(const StepResult& result, absl::Span<const int64_t> zeros);
   absl::Status CheckHealth(const StepResult& result, const Batch& batch);
   OverflowReport Explain(const Batch& batch);
+  void Tell(absl::string_view part, std::chrono::steady_clock::time_point& since) const;
   std::string FirstNonFinite(const StepResult& result, const Batch& batch);
 
   Device& device_;
@@ -107,6 +119,8 @@ class Trainer {
   const TrainerOptions options_;
   const Rng rng_;
   StepStatistics statistics_;
+  std::function<void()> before_update_;
+  std::function<void(const nn::ProfileEvent&)> profile_;
   int64_t step_ = 0;
   int64_t explained_ = 0;  // skipped steps
 };

@@ -1,0 +1,72 @@
+// Measures where a training step's time goes, by layer and by op, forward and backward.
+//
+//   profile --config=configs/cifar10_cnn.textproto --set='precision { recipe: "amp_bf16" }'
+//   --trace=trace.json
+//
+// Tables on stdout; --trace writes the last step for chrome://tracing or ui.perfetto.dev. Nothing is trained
+// to keep. Exit code: 0 done, 1 an error (one line on stderr).
+
+#include "train/profile.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/cpu.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "base/status_macros.h"
+#include "tools/command_line.h"
+#include "train/config.h"
+
+ABSL_FLAG(std::string, config, "configs/quickstart.textproto", "a TrainConfig in Protobuf's text format");
+ABSL_FLAG(std::string, set, "", "config text that is merged over the file's; may be given again and again");
+ABSL_FLAG(int64_t, warmup, 3, "steps before the clock starts");
+ABSL_FLAG(int64_t, steps, 10, "steps that are measured");
+ABSL_FLAG(int, rows, 30, "of each table, at most");
+ABSL_FLAG(std::string, trace, "", "where to write a Chrome trace of the last step");
+
+namespace {
+
+absl::Status Profile(const std::vector<std::string>& sets) {
+  ASSIGN_OR_RETURN(const halftone::TrainConfig config,
+                   halftone::LoadTrainConfig(absl::GetFlag(FLAGS_config), sets));
+  ASSIGN_OR_RETURN(
+      const halftone::StepProfile profile,
+      halftone::ProfileTraining(config, absl::GetFlag(FLAGS_warmup), absl::GetFlag(FLAGS_steps)));
+  const std::string trace = absl::GetFlag(FLAGS_trace);
+  if (!trace.empty()) {
+    RETURN_IF_ERROR(halftone::WriteFileAtomically(halftone::ResolveUserPath(trace), profile.trace));
+  }
+  std::printf("%s, %s, %s, %d threads: %s", config.model().name().c_str(),
+              config.precision().recipe().c_str(), halftone::DescribeCpu().c_str(), halftone::NumThreads(),
+              halftone::PrintProfile(profile, absl::GetFlag(FLAGS_rows)).c_str());
+  if (!trace.empty()) std::printf("\ntrace of the last step: %s\n", trace.c_str());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage("measures where a training step's time goes: --config=FILE --trace=FILE ...");
+  const std::vector<std::string> sets = halftone::TakeRepeatedFlag("set", &argc, argv);
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  if (rest.size() > 1) {
+    return halftone::Fail("profile",
+                          absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", rest[1], "\"")));
+  }
+  try {
+    const absl::Status status = Profile(sets);
+    return status.ok() ? 0 : halftone::Fail("profile", status);
+  } catch (const std::bad_alloc&) {
+    return halftone::Fail(
+        "profile", absl::ResourceExhaustedError("out of memory; lower data.batch_size or model.width"));
+  }
+}

@@ -1,6 +1,6 @@
-// Prints the facts of every number format that Halftone knows, one line each; with --ops, which
-// precision autocast runs every op in; with --recipes, the precision recipes; with --activations, the
-// activations and their largest errors.
+// Prints the facts of every number format that Halftone knows, one line each: floats, integers, blocks,
+// codebooks; with --ops, which precision autocast runs every op in; with --recipes, the precision recipes;
+// with --activations, the activations and their largest errors.
 
 #include "quant/formats.h"
 
@@ -15,7 +15,9 @@
 #include "amp/op_table.h"
 #include "amp/recipe.h"
 #include "nn/cast_policy.h"
+#include "quant/block_format.h"
 #include "quant/integer_format.h"
+#include "quant/quant_format.h"
 #include "tensor/dtype.h"
 #include "tensor/ops/activation/activation.h"
 #include "tools/command_line.h"
@@ -105,6 +107,25 @@ void PrintIntegers() {
   }
 }
 
+void PrintBlocks() {
+  constexpr char kRow[] = "%-18s %4s  %-14s %5s  %s\n";
+  absl::PrintF(kRow, "blocks", "bits", "element", "block", "scale");
+  for (const BlockFormat& format : kBlockFormats) {
+    absl::PrintF(
+        kRow, format.name, absl::StrFormat("%.4g", format.bits_per_element()),
+        format.element.has_value() ? format.element->name : "int8", absl::StrFormat("%d", format.block),
+        format.scale == BlockScale::kE8m0 ? "float8_e8m0fnu" : "float8_e4m3fn, and a float32 for the tensor");
+  }
+}
+
+void PrintCodebooks() {
+  constexpr char kRow[] = "%-18s %4s %7s\n";
+  absl::PrintF(kRow, "codebook", "bits", "values");
+  for (const CodebookFormat& format : kCodebookFormats) {
+    absl::PrintF(kRow, format.name, absl::StrFormat("%d", format.bits), absl::StrFormat("%d", format.size()));
+  }
+}
+
 }  // namespace
 }  // namespace halftone
 
@@ -125,6 +146,10 @@ int main(int argc, char** argv) {
     halftone::PrintFormats();
     std::fputs("\n", stdout);
     halftone::PrintIntegers();
+    std::fputs("\n", stdout);
+    halftone::PrintBlocks();
+    std::fputs("\n", stdout);
+    halftone::PrintCodebooks();
   }
   // A full disk or a closed pipe shows only when the output is flushed.
   return std::fflush(stdout) == 0 ? 0 : 1;

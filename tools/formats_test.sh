@@ -23,6 +23,9 @@ has_row 'float8_e8m0fnu 8 8 0 127 1\.70e\+38 5\.88e-39 none 1 0\.3 none no all o
 [[ $(wc -l <<<"$table") -ge 14 ]] || fail "too few lines"
 grep -qE '^int4 +4 +-7 +7 +no$' <<<"$integers" || fail "no row of int4"
 grep -qE '^int8_affine +8 +-128 +127 +yes$' <<<"$integers" || fail "no row of int8_affine"
+grep -qE '^mxfp4 +4\.25 +float4_e2m1fn +32 +float8_e8m0fnu$' <<<"$both" || fail "no row of mxfp4"
+grep -qE '^nvfp4 +4\.5 +float4_e2m1fn +16 +float8_e4m3fn, and a float32' <<<"$both" || fail "no row of nvfp4"
+grep -qE '^fp3 +3 +8$' <<<"$both" || fail "no row of fp3"
 # The last column starts at the same place in every line.
 starts=$(sed -E 's/(NaN codes|as IEEE 754|all ones|negative zero|none)$//' <<<"$table" | awk '{print length}' | sort -u | wc -l)
 [[ $starts -eq 1 ]] || fail "columns do not align"
@@ -32,6 +35,7 @@ starts=$(sed -E 's/(NaN codes|as IEEE 754|all ones|negative zero|none)$//' <<<"$
 "$1" --ops | grep -q '^conv2d  *lower precision  *a matrix product' || { echo "no row of conv2d"; exit 1; }
 "$1" --ops | grep -q '^cross_entropy  *float32 ' || { echo "no row of cross_entropy"; exit 1; }
 "$1" --recipes | grep -q '^amp_fp16  *mixed_float16  *float16  *dynamic ' || { echo "no row of amp_fp16"; exit 1; }
+"$1" --recipes | grep -q '^mxfp4  *none  *none  *weights, activations and gradients in MXFP4' || { echo "no row of mxfp4"; exit 1; }
 activations=$("$1" --activations)
 for row in '^relu  *max(x, 0)  *f.(0) = 0  *output  *nothing  *0  *0  *0  *0  *0  *0$' '^prelu  *x > 0 ? x : a x  *f.(0) = a  *input  *a = 0.25 ' \
            '^gelu  *x \* (1 + erf(x / sqrt(2))) / 2  *none  *input '; do

@@ -24,6 +24,7 @@
 #include "quant/scaled.h"
 #include "quant/scales.h"
 #include "tools/convert_elements.h"
+#include "tools/text.h"
 
 namespace halftone {
 namespace {
@@ -76,6 +77,8 @@ class Quantizer {
   }
 
   absl::Status Plan(QuantizeSummary* summary) {
+    absl::Status misfit;  // of the first array that the format does not fit
+    size_t misfits = 0;
     for (size_t i = 0; i < file_.arrays().size(); ++i) {
       const FileArray& array = file_.arrays()[i];
       const uint64_t bytes = *FileBytes(array.type, array.shape.dims());
@@ -92,7 +95,12 @@ class Quantizer {
         copies_[array.name] = i;
         continue;
       }
-      ASSIGN_OR_RETURN(QuantizedArray plan, PlanQuantized(array, options_.to, options_.per_channel));
+      absl::StatusOr<QuantizedArray> planned = PlanQuantized(array, options_.to, options_.per_channel);
+      if (!planned.ok()) {
+        if (misfits++ == 0) misfit = planned.status();
+        continue;
+      }
+      QuantizedArray& plan = *planned;
       summary->all.converted += 1;
       summary->numbers += plan.numbers();
       summary->bits_before += 8 * bytes;
@@ -103,6 +111,11 @@ class Quantizer {
       }
       works_.push_back({i, std::move(plan), {}, {}});
     }
+    if (misfits > 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(misfit.message(), "; so with ", Plural(misfits - 1, "other array")));
+    }
+    RETURN_IF_ERROR(misfit);
     if (works_.empty()) {
       return absl::InvalidArgumentError(absl::StrCat("none of the ", summary->all.arrays,
                                                      " arrays is of floats in two dimensions and more and "

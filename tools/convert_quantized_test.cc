@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +19,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/philox.h"
+#include "base/status_macros.h"
 #include "fp16/codec.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -79,12 +81,14 @@ std::unique_ptr<ArrayFile> Open(const std::string& path) {
   return *std::move(file);
 }
 
+absl::StatusOr<std::unique_ptr<ArrayFile>> AsNumbers(const std::string& path,
+                                                     std::unique_ptr<ArrayFile> file) {
+  ASSIGN_OR_RETURN(std::vector<QuantizedArray> quantized, FindQuantized(path, *file));
+  return DequantizedFile::Create(path, std::move(file), std::move(quantized));
+}
+
 std::unique_ptr<ArrayFile> OpenDequantized(const std::string& path) {
-  std::unique_ptr<ArrayFile> file = Open(path);
-  absl::StatusOr<std::vector<QuantizedArray>> quantized = FindQuantized(path, *file);
-  EXPECT_TRUE(quantized.ok()) << quantized.status();
-  absl::StatusOr<std::unique_ptr<ArrayFile>> result =
-      DequantizedFile::Create(path, std::move(file), *std::move(quantized));
+  absl::StatusOr<std::unique_ptr<ArrayFile>> result = AsNumbers(path, Open(path));
   EXPECT_TRUE(result.ok()) << result.status();
   return *std::move(result);
 }
@@ -349,6 +353,37 @@ TEST(ConvertQuantizedTest, InPlace) {
   EXPECT_EQ(Read<float>(*OpenDequantized(path), "w"), std::vector<float>(32, 3));
 }
 
+// A file with any one bit wrong is refused, or read to its end.
+TEST(ConvertQuantizedTest, NoFlipCrashes) {
+  const std::string in =
+      WriteArrays("flips.safetensors", {{{"w", ElementType::kF32, Shape{1, 32}}, BytesOf(Floats(32))}});
+  for (const char* name : {"nvfp4", "int4", "mxint8"}) {
+    const std::string out = TempPath("flips_out.safetensors");
+    ASSERT_TRUE(Quantize(in, out, {.to = *FindStoredFormat(name), .names = {}}).ok());
+    const std::string bytes = *ReadFile(out);
+    size_t refused = 0, read = 0;
+    for (size_t i = 0; i < 8 * bytes.size(); ++i) {
+      std::string flipped = bytes;
+      flipped[i / 8] = static_cast<char>(flipped[i / 8] ^ (1 << i % 8));
+      const std::string path = TempPath("flipped.safetensors");
+      std::ofstream(path, std::ios::binary) << flipped;
+      absl::StatusOr<std::unique_ptr<ArrayFile>> file = OpenArrayFile(path);
+      if (!file.ok()) continue;
+      absl::StatusOr<std::unique_ptr<ArrayFile>> numbers = AsNumbers(path, *std::move(file));
+      if (!numbers.ok()) {
+        EXPECT_THAT(std::string(numbers.status().message()), testing::StartsWith(path));
+        ++refused;
+        continue;
+      }
+      for (size_t a = 0; a < (*numbers)->arrays().size(); ++a) {
+        read += (*numbers)->ReadChunks(a, [](absl::Span<const char>) { return absl::OkStatus(); }).ok();
+      }
+    }
+    EXPECT_GT(refused, 0u);
+    EXPECT_GT(read, 0u);
+  }
+}
+
 TEST(ConvertQuantizedTest, Errors) {
   std::vector<float> bad = Floats(64);
   bad[40] = NAN;
@@ -356,6 +391,7 @@ TEST(ConvertQuantizedTest, Errors) {
       WriteArrays("errors.safetensors", {{{"good", ElementType::kF32, Shape{2, 32}}, BytesOf(Floats(64))},
                                          {{"bad\n", ElementType::kF32, Shape{2, 32}}, BytesOf(bad)},
                                          {{"odd", ElementType::kF32, Shape{3, 3}}, BytesOf(Floats(9))},
+                                         {{"even", ElementType::kF32, Shape{2, 4}}, BytesOf(Floats(8))},
                                          {{"good.scale", ElementType::kI8, Shape{1}}, "x"}});
   const std::string out = TempPath("never.safetensors");
   const auto expect = [&](absl::StatusCode code, const std::string& message, const std::string& path,
@@ -379,8 +415,10 @@ TEST(ConvertQuantizedTest, Errors) {
   expect(absl::StatusCode::kInvalidArgument,
          "array \"odd\" [3, 3] cannot become mxfp4: its rows of 3 numbers", out,
          {.to = mxfp4, .names = named("odd")});
+  expect(absl::StatusCode::kInvalidArgument, "--exclude=\"odd\"; so with 1 other array", out,
+         {.to = mxfp4, .names = named("odd|even")});
   expect(absl::StatusCode::kInvalidArgument, "good.scale", out, {.to = mxfp4, .names = named("^good$")});
-  expect(absl::StatusCode::kInvalidArgument, "none of the 4 arrays is of floats in two dimensions and more",
+  expect(absl::StatusCode::kInvalidArgument, "none of the 5 arrays is of floats in two dimensions and more",
          out, {.to = mxfp4, .names = named("other")});
   expect(absl::StatusCode::kInvalidArgument, ".safetensors files alone", TempPath("never.npy"),
          {.to = mxfp4, .names = named("odd")});

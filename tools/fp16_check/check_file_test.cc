@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "quant/quant_format.h"
 #include "tools/fp16_check/sample_report.h"
 
 namespace halftone {
@@ -149,6 +150,38 @@ TEST(CheckFileTest, ResultsBelongToTheirTensorsAndFormats) {
               ElementsAre("fine safe", "large safe", "broken unsafe: 1 NaN, 1 Inf", "wide safe", "tie safe"));
 }
 
+// The order of the formats is the caller's; saturated numbers break no limit, NaNs do.
+TEST(CheckFileTest, FormatsWithScales) {
+  std::vector<float> values(32, 6);
+  values[0] = 7.5f;
+  CheckOptions options = {.formats = {*FindQuantFormat("mxfp4"), kFloat16, *FindQuantFormat("int8_affine")}};
+  const TensorResult result =
+      Check(MemoryFile({MakeEntry("t", ElementType::kF32, values)}), options).tensors[0];
+  ASSERT_EQ(result.formats.size(), 3u);
+  EXPECT_EQ(result.formats[0].saturated, 1u);
+  EXPECT_EQ(result.formats[0].stats.overflows, 0u);
+  EXPECT_EQ(result.formats[0].stats.exact, 31u);
+  EXPECT_NEAR(result.formats[0].stats.max_relative_error, 0.2, 1e-12);
+  EXPECT_EQ(result.formats[0].outcome(), Outcome::kSafe);
+  EXPECT_EQ(result.formats[1].stats.exact, 32u);
+  EXPECT_EQ(result.formats[1].saturated, 0u);
+  EXPECT_EQ(result.formats[2].stats.measured, 32u);
+  EXPECT_EQ(result.formats[2].saturated, 0u);
+  EXPECT_THAT(result.formats[2].scaled, IsEmpty());
+
+  values[1] = NAN;
+  options.limits.allow_infinities = true;
+  EXPECT_EQ(
+      VerdictText(
+          NumberStats{.nans = 1},
+          Check(MemoryFile({MakeEntry("t", ElementType::kF32, values)}), options).tensors[0].formats[0]),
+      "unsafe: 1 NaN");
+  values[1] = INFINITY;
+  EXPECT_EQ(
+      Check(MemoryFile({MakeEntry("t", ElementType::kF32, values)}), options).tensors[0].formats[0].outcome(),
+      Outcome::kUnsafe);
+}
+
 TEST(CheckFileTest, ProgressEndsWithAllBytesOfBothReadings) {
   const MemoryFile file({MakeEntry<float>("a", ElementType::kF32, {0x1p17f}),
                          MakeEntry<float>("b", ElementType::kF32, {1, 2})});
@@ -160,6 +193,16 @@ TEST(CheckFileTest, ProgressEndsWithAllBytesOfBothReadings) {
                 last_all = all;
               }).ok());
   EXPECT_EQ(last_all, 12u + 4u);  // "a" is read again
+  EXPECT_EQ(last_done, last_all);
+
+  last_done = 0;
+  ASSERT_TRUE(CheckFile(file, {.formats = {*FindQuantFormat("int8"), *FindQuantFormat("int8_affine")}},
+                        [&](uint64_t done, uint64_t all) {
+                          last_done = done;
+                          last_all = all;
+                        })
+                  .ok());
+  EXPECT_EQ(last_all, 3 * 12u);
   EXPECT_EQ(last_done, last_all);
 }
 

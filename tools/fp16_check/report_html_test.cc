@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "quant/quant_format.h"
 #include "tools/fp16_check/exponent_chart.h"
 #include "tools/fp16_check/sample_report.h"
 
@@ -66,6 +67,18 @@ TEST(ReportHtmlTest, NeedsNothingElse) {
 TEST(ReportHtmlTest, SortKeysAreTheWorstOfTheFormats) {
   // Elements, |min|, |max|, NaN, Inf, overflow, underflow, subnormal, error, SQNR, outcome.
   EXPECT_THAT(ReportHtml(SampleReport()), HasSubstr("data-s=\"4 1 131072 0 0 1 0 0 0 Infinity 1\""));
+}
+
+// They have no zones, and no lane in the chart.
+TEST(ReportHtmlTest, FormatsWithScales) {
+  Report report = SampleReport();
+  report.formats[1] = *FindQuantFormat("nvfp4");
+  const std::string html = ReportHtml(report);
+  EXPECT_THAT(html, HasSubstr("<g id=\"z1\"></g>"));
+  EXPECT_THAT(html, HasSubstr("nvfp4: with scales of its own."));
+  EXPECT_EQ(Count(html, "<svg class=\"chart\""), 5u);
+  EXPECT_EQ(Count(html, "<title>nvfp4:"), 0u);
+  EXPECT_GT(Count(html, "<title>float16:"), 0u);
 }
 
 TEST(ReportHtmlTest, AReportOfNothing) {

@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "quant/quant_format.h"
 #include "tools/fp16_check/sample_report.h"
 
 namespace halftone {
@@ -93,6 +94,31 @@ TEST_F(ReportJsonTest, Totals) {
     EXPECT_FALSE(totals.contains("max_index"));
   }
   EXPECT_EQ(report_["files"][1]["totals"][0]["min_magnitude"], nullptr);
+}
+
+TEST(ReportJson, FormatsWithScales) {
+  Report report = SampleReport();
+  report.formats = {kFloat16, *FindQuantFormat("mxfp4")};
+  report.files[0].tensors.resize(1);
+  FormatResult& mxfp4 = report.files[0].tensors[0].formats[1];
+  mxfp4 = {};
+  mxfp4.saturated = 3;
+  const json parsed = json::parse(ReportJson(report));
+  EXPECT_EQ(parsed["formats"][0]["kind"], "float");
+  EXPECT_EQ(
+      parsed["formats"][1],
+      json::parse(R"({"name": "mxfp4", "bits": 4.25, "kind": "block", "block": 32, "largest_finite": 6.0})"));
+  const json& results = parsed["files"][0]["tensors"][0]["formats"];
+  EXPECT_EQ(results[0]["saturated"], 0);
+  EXPECT_EQ(results[1]["saturated"], 3);
+  EXPECT_EQ(results[1]["scale_range"], nullptr);
+  EXPECT_EQ(parsed["totals"][1]["saturated"], 3);
+  report.formats = {*FindQuantFormat("int4_affine"), *FindQuantFormat("fp4")};
+  const json others = json::parse(ReportJson(report))["formats"];
+  EXPECT_EQ(
+      others[0],
+      json::parse(R"({"name": "int4_affine", "bits": 4, "kind": "integer", "lowest": -8, "highest": 7})"));
+  EXPECT_EQ(others[1], json::parse(R"({"name": "fp4", "bits": 4, "kind": "codebook", "values": 16})"));
 }
 
 TEST(ReportJson, NamesThatAreNotUtf8) {

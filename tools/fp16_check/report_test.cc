@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "quant/quant_format.h"
 #include "tools/fp16_check/report_table.h"
 #include "tools/fp16_check/sample_report.h"
 
@@ -117,6 +118,20 @@ TEST(ReportTableTest, OneRowATensorAndFormat) {
               HasSubstr("total            14 numbers  7.89e-31  1.27e+30    1    1         2          1"));
   EXPECT_THAT(table, HasSubstr("\nConclusion: unsafe in float16 (3 of 5"));
   EXPECT_THAT(table, Not(HasSubstr("\033")));
+}
+
+TEST(ReportTableTest, FormatsWithScalesSaturate) {
+  const Report report = {
+      .formats = {*FindQuantFormat("mxfp4")},
+      .files = {{.path = "f",
+                 .kind = "memory",
+                 .tensors = {{.name = "t", .numbers = {.elements = 40}, .formats = {{.saturated = 7}}}}}}};
+  const std::string table = ReportTable(report, {});
+  EXPECT_THAT(table, HasSubstr("f (memory) in mxfp4\n"));
+  EXPECT_THAT(table, HasSubstr("saturated"));
+  EXPECT_THAT(table, Not(HasSubstr("overflow")));
+  EXPECT_THAT(table, HasSubstr("7"));
+  EXPECT_EQ(TotalsOf(report, 0).saturated, 7u);
 }
 
 TEST(ReportTableTest, TopShowsTheWorst) {

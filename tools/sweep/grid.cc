@@ -250,6 +250,7 @@ SweepConfig Identity(SweepConfig config) {
   };
   config.clear_out();
   config.clear_keep_checkpoints();
+  config.clear_jobs();
   RunConfig* run = config.mutable_base()->mutable_run();
   const RunConfig was = *run;
   run->Clear();

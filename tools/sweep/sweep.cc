@@ -41,7 +41,8 @@ ABSL_FLAG(std::string, set, "",
           "config text that is merged over the file's, for example --set='epochs: 2'; may be given again and "
           "again");
 ABSL_FLAG(std::string, out, "", "folder for all that the sweep leaves behind, instead of the config's");
-ABSL_FLAG(int, jobs, 1, "so many runs at a time; the cores are shared out among them");
+ABSL_FLAG(int, jobs, 0,
+          "so many runs at a time, among which the cores are shared out; 0: as the config says");
 ABSL_FLAG(std::string, shard, "", "i/n: every n-th run from the i-th on, into <out>/shard-i-of-n");
 ABSL_FLAG(bool, merge, false, "join the folders given as arguments, the shards', into --out");
 ABSL_FLAG(bool, dry_run, false, "list the runs with their estimated time and memory, and run none");
@@ -102,16 +103,17 @@ absl::StatusOr<int> Main(const std::vector<char*>& arguments, const std::vector<
     return absl::InvalidArgumentError(
         absl::StrCat("unexpected argument \"", arguments[1], "\"; expected --config=FILE and --set='TEXT'"));
   }
-  const int jobs = absl::GetFlag(FLAGS_jobs);
-  if (jobs < 1 || jobs > kMaxJobs) {
-    return absl::InvalidArgumentError(absl::StrCat("--jobs is ", jobs, "; expected 1 to ", kMaxJobs));
-  }
   Shard shard;
   const std::string shard_text = absl::GetFlag(FLAGS_shard);
   if (!shard_text.empty()) {
     ASSIGN_OR_RETURN(shard, ParseShard(shard_text));
   }
   ASSIGN_OR_RETURN(SweepConfig config, LoadConfig(sets));
+  if (absl::GetFlag(FLAGS_jobs) != 0) config.set_jobs(absl::GetFlag(FLAGS_jobs));
+  if (config.jobs() < 1 || config.jobs() > kMaxJobs) {
+    return absl::InvalidArgumentError(absl::StrCat("jobs is ", config.jobs(), "; expected 1 to ", kMaxJobs));
+  }
+  const int jobs = config.jobs();
   ASSIGN_OR_RETURN(const Grid grid, MakeGrid(std::move(config)));
   for (const std::string& warning : grid.warnings) absl::FPrintF(stderr, "warning: %s\n", warning);
   RETURN_IF_ERROR(CheckDataFolders(grid));

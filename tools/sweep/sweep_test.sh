@@ -58,7 +58,7 @@ refuses 'unknown model "resnet"; valid: mlp, cnn' "${tiny[@]}" --set='model { na
 refuses 'has no field named "modle"' "${tiny[@]}" --set='modle { name: "cnn" }'
 refuses "the grid is empty: include and exclude leave none of its 4 runs" "${tiny[@]}" --set='exclude {}'
 refuses "--shard=0/2: expected i/n" "${tiny[@]}" --shard=0/2
-refuses "--jobs is 0; expected 1 to" "${tiny[@]}" --jobs=0
+refuses "jobs is -1; expected 1 to" "${tiny[@]}" --jobs=-1
 refuses 'unexpected argument "extra"' "${tiny[@]}" extra
 refuses "no folder $work/none" "${tiny[@]}" --out="$work/refused" \
   --set="base { data { root: \"$work/none\" } }"

@@ -1,6 +1,7 @@
 #include "tools/report/sample_results.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace halftone::report {

@@ -27,6 +27,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "tools/command_line.h"
+#include "tools/report/write_report.h"
 #include "tools/sweep/dry_run.h"
 #include "tools/sweep/grid.h"
 #include "tools/sweep/merge.h"
@@ -59,8 +60,16 @@ constexpr int kAllDone = 0, kSomeFailed = 3, kInterrupted = 130;
 constexpr int kMaxJobs = 1024;
 
 // What to do with the results.
-void PrintNext(const std::string& out) {
-  absl::FPrintF(stderr, "%s/%s\nnext: ./bazelw run //tools:report -- %s\n", out, kResultsFile, out);
+// The sweep's end is its results and their report; where there are none to report, one line says so.
+void Report(const std::string& out) {
+  absl::FPrintF(stderr, "%s/%s\n", out, kResultsFile);
+  const absl::StatusOr<report::WrittenReport> written = report::WriteReport(ResolveUserPath(out));
+  if (!written.ok()) {
+    absl::FPrintF(stderr, "no report: %s\n", std::string(written.status().message()));
+    return;
+  }
+  for (const std::string& warning : written->warnings) absl::FPrintF(stderr, "report: %s\n", warning);
+  absl::FPrintF(stderr, "%s\n", written->html);
 }
 
 int Conclude(const SweepOutcome& outcome, const std::string& out) {
@@ -74,7 +83,7 @@ int Conclude(const SweepOutcome& outcome, const std::string& out) {
     absl::FPrintF(stderr, "stopped; the same command goes on\n");
     return kInterrupted;
   }
-  PrintNext(out);
+  Report(out);
   return outcome.done == outcome.runs ? kAllDone : kSomeFailed;
 }
 

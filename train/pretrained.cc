@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "io/element_type.h"
 #include "io/open_array_file.h"
+#include "nn/quantizer.h"
 #include "tensor/ops/cast/cast.h"
 #include "train/state_dict.h"
 
@@ -147,6 +148,8 @@ absl::StatusOr<PretrainedReport> LoadPretrainedWeights(const std::string& path, 
     if (!seen.contains(t.name)) report.missing.push_back(t.name);
   }
   nn::ForEachParameter(model, [](const std::string&, nn::Parameter& p) { p.MarkUpdated(); });
+  const absl::Status quantizers = nn::CheckQuantizers(model);
+  if (!quantizers.ok()) return absl::DataLossError(absl::StrCat(path, ": ", quantizers.message()));
   return report;
 }
 

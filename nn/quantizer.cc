@@ -1,6 +1,7 @@
 #include "nn/quantizer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -33,12 +34,6 @@ double Steps(const QuantFormat& format) {
   return Largest(format);
 }
 
-// Blocks run along the last dimension: of weights [out, in, k, k] along all of an output's.
-size_t RowSize(const Shape& shape) {
-  const int64_t rows = shape.rank() == 4 || shape.rank() < 2 ? shape[0] : shape.elements() / shape[-1];
-  return static_cast<size_t>(shape.elements() / rows);
-}
-
 Tensor FromDoubles(Device& device, absl::Span<const double> values, double factor) {
   Tensor t = Tensor::Empty(device, DType::kF32, {static_cast<int64_t>(values.size())});
   for (size_t i = 0; i < values.size(); ++i) t.data<float>()[i] = static_cast<float>(factor * values[i]);
@@ -62,8 +57,9 @@ ScaleRule RuleOf(ScaleSource source) {
 
 }  // namespace
 
-Quantizer::Quantizer(const QuantizerOptions& options, int64_t channels)
-    : options_(options), channels_(options.per_channel ? channels : 1) {
+Quantizer::Quantizer(const QuantizerOptions& options, int64_t outputs)
+    : options_(options), outputs_(outputs), channels_(options.per_channel ? outputs : 1) {
+  HALFTONE_CHECK(channels_ > 0);
   if (IsBlocks(options_.format)) return;
   bool started = false;
   if (options_.scale == ScaleSource::kLearned) {
@@ -144,7 +140,8 @@ std::vector<float> Quantizer::StartingValues(absl::Span<const float> x) const {
   return start;
 }
 
-Codebook Quantizer::Values() const {
+std::optional<Codebook> Quantizer::Values() const {
+  if (!IsCodebook(options_.format)) return std::nullopt;
   const Tensor& values = codebook_.has_value() ? codebook_->master() : values_->value;
   return Codebook::Create(values.span<float>()).value();
 }
@@ -155,6 +152,11 @@ absl::Status Quantizer::CheckState() const {
       if (!std::isfinite(s))
         return absl::DataLossError(absl::StrCat(path(), ".scale has ", s, "; expected finite numbers"));
     }
+  }
+  if (amax_history_.has_value()) {
+    const absl::Span<const float> remembered = std::as_const(amax_history_->value).span<float>();
+    const absl::Status status = AmaxHistory(remembered.size()).Restore(remembered);
+    if (!status.ok()) return absl::DataLossError(absl::StrCat(path(), ".amax_history: ", status.message()));
   }
   if (!IsCodebook(options_.format) || started_->value.data<int64_t>()[0] == 0) return absl::OkStatus();
   const Tensor& values = codebook_.has_value() ? codebook_->master() : values_->value;
@@ -190,20 +192,20 @@ Quantizer::Scales Quantizer::FindScales(absl::Span<const float> x, bool remember
     return s;
   }
   if (!amax_history_.has_value()) return CurrentScales(x);
-  const absl::Span<float> history = amax_history_->value.span<float>();
-  const float before = *std::max_element(history.begin(), history.end());
-  if (before == 0 || remember) {
-    const float now = Amax(x);
-    if (remember) {
-      std::copy_backward(history.begin(), history.end() - 1, history.end());
-      history[0] = now;
-    }
-    if (before == 0) return {.scales = {ScaleOf(now, Largest(options_.format))}};
+  const absl::Span<float> remembered = amax_history_->value.span<float>();
+  AmaxHistory history(remembered.size());
+  HALFTONE_CHECK(history.Restore(remembered).ok());
+  const float before = history.Max();
+  const float now = before == 0 || remember ? Amax(x) : 0;
+  if (remember) {
+    history.Add(now);
+    std::copy(history.values().begin(), history.values().end(), remembered.begin());
   }
-  return {.scales = {ScaleOf(before, Largest(options_.format))}};
+  return {.scales = {ScaleOf(before == 0 ? now : before, Largest(options_.format))}};
 }
 
-Tensor Quantizer::Round(const Tensor& x, const Scales& s, const Rng& rng) const {
+Tensor Quantizer::Round(const Tensor& x, const Scales& s, const std::optional<Codebook>& codebook,
+                        const Rng& rng) const {
   Tensor y = Tensor::Empty(x.device(), DType::kF32, x.shape());
   const absl::Span<const float> from = x.span<float>();
   const absl::Span<float> to = y.span<float>();
@@ -211,14 +213,15 @@ Tensor Quantizer::Round(const Tensor& x, const Scales& s, const Rng& rng) const 
                                 ? RandomBits(rng.Stream(HashStream(path())), 0)
                                 : RandomBits();
   if (const auto* f = std::get_if<BlockFormat>(&options_.format)) {
-    FakeQuantizeBlocks(*f, from, RowSize(x.shape()),
+    const int64_t row = outputs_ > 0 ? x.elements() / outputs_ : x.shape()[-1];
+    FakeQuantizeBlocks(*f, from, static_cast<size_t>(row),
                        {.rule = options_.block_rule, .rounding = options_.rounding}, to, random);
   } else if (const auto* f = std::get_if<IntegerFormat>(&options_.format)) {
     FakeQuantize(*f, from, s.scales, s.zero_points, options_.rounding, to, random);
   } else if (const auto* f = std::get_if<FloatFormat>(&options_.format)) {
     FakeQuantize(*f, from, s.scales, options_.rounding, to, random);
   } else {
-    FakeQuantize(Values(), from, s.scales, to);
+    FakeQuantize(*codebook, from, s.scales, to);
   }
   if (observed_ != nullptr) observed_->Add(from, to);
   return y;
@@ -228,8 +231,8 @@ Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph) {
   if (!graph.quantize()) return tensor;
   const Tensor x = ops::Cast(tensor, DType::kF32);
   if (!graph.replay()) Start(x.span<float>());
-  return ops::Cast(Round(x, FindScales(x.span<float>(), graph.training() && !graph.replay()), graph.rng()),
-                   tensor.dtype());
+  const Scales scales = FindScales(x.span<float>(), graph.training() && !graph.replay());
+  return ops::Cast(Round(x, scales, Values(), graph.rng()), tensor.dtype());
 }
 
 Variable Quantizer::Forward(const Variable& input) {
@@ -239,7 +242,8 @@ Variable Quantizer::Forward(const Variable& input) {
   const absl::Span<const float> values = x.value().span<float>();
   if (!graph.replay()) Start(values);
   Scales scales = FindScales(values, graph.training() && !graph.replay());
-  Tensor y = Round(x.value(), scales, graph.rng());
+  std::optional<Codebook> codebook = Values();
+  Tensor y = Round(x.value(), scales, codebook, graph.rng());
   if (IsBlocks(options_.format)) {
     // A block's scale is made so that its largest number is within the range.
     return graph.Record("fake_quantize", std::move(y), {x}, [](BackwardContext& c) { c.Give(0, c.dy()); });
@@ -247,8 +251,6 @@ Variable Quantizer::Forward(const Variable& input) {
   std::vector<Variable> inputs = {x};
   if (scale_.has_value()) inputs.push_back(graph.Use(*scale_, DType::kF32));
   if (codebook_.has_value()) inputs.push_back(graph.Use(*codebook_, DType::kF32));
-  std::optional<Codebook> codebook;
-  if (IsCodebook(options_.format)) codebook = Values();
   return graph.Record(
       "fake_quantize", std::move(y), inputs,
       [xt = x.value(), format = options_.format, scales = std::move(scales), codebook = std::move(codebook),

@@ -58,11 +58,11 @@ struct QuantizerOptions {
 
 class Quantizer : public Module {
  public:
-  // channels: of the tensors that it is for, how many slices the first dimension has; 1 where not
-  // per_channel.
-  explicit Quantizer(const QuantizerOptions& options, int64_t channels = 1);
+  // outputs: where it is for weights, their first dimension; 0 for other tensors. Blocks run along all inputs
+  // of an output, and along the last dimension of other tensors.
+  explicit Quantizer(const QuantizerOptions& options, int64_t outputs = 0);
 
-  // x, of any floating dtype, rounded: float32, or float64 as it comes where x is.
+  // x, of any floating dtype, as rounded float32.
   Variable Forward(const Variable& x) override;
   // The same for a gradient on its way back, which nothing is to be learned from.
   Tensor Quantize(const Tensor& x, const Graph& graph);
@@ -84,13 +84,15 @@ class Quantizer : public Module {
   void Start(absl::Span<const float> x);
   float LearnedRange(absl::Span<const float> x) const;
   std::vector<float> StartingValues(absl::Span<const float> x) const;
-  Codebook Values() const;
+  std::optional<Codebook> Values() const;  // where the format has them
   Scales CurrentScales(absl::Span<const float> x) const;
   Scales FindScales(absl::Span<const float> x, bool remember);
-  Tensor Round(const Tensor& x, const Scales& scales, const Rng& rng) const;
+  Tensor Round(const Tensor& x, const Scales& scales, const std::optional<Codebook>& codebook,
+               const Rng& rng) const;
 
   const QuantizerOptions options_;
-  const int64_t channels_;
+  const int64_t outputs_;   // 0: not of weights
+  const int64_t channels_;  // that have a scale of their own
   QuantizationError* observed_ = nullptr;
   std::optional<Parameter> scale_;     // [channels]
   std::optional<Parameter> codebook_;  // [values]

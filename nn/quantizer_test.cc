@@ -23,7 +23,7 @@ class QuantizerTest : public ::testing::Test {
  protected:
   // As the only part of a network.
   struct Root : Module {
-    explicit Root(const QuantizerOptions& options, int64_t channels = 1) : quantizer(options, channels) {}
+    explicit Root(const QuantizerOptions& options, int64_t outputs = 0) : quantizer(options, outputs) {}
     Variable Forward(const Variable& x) override { return quantizer(x); }
     void Visit(Visitor& v) override { v("q", quantizer); }
     Quantizer quantizer;
@@ -149,7 +149,7 @@ TEST_F(QuantizerTest, EachChannelHasAScaleOfItsOwn) {
 }
 
 TEST_F(QuantizerTest, BlocksRunAlongTheInputsOfAnOutput) {
-  Root root({.format = Format("mxfp4")});
+  Root root({.format = Format("mxfp4")}, 2);
   Initialize(root, device_, Rng(1));
   Graph graph(Training());
   // Two outputs of 18 weights each: blocks of 18, not of 32 over the border.
@@ -159,6 +159,26 @@ TEST_F(QuantizerTest, BlocksRunAlongTheInputsOfAnOutput) {
   const Tensor y = root(graph.Input(x)).value();
   EXPECT_THAT(y.span<float>().first(18), Each(1.0f));
   EXPECT_EQ(y.span<float>()[19], 0);
+}
+
+TEST_F(QuantizerTest, BlocksOfActivationsRunAlongTheChannels) {
+  Root root({.format = Format("mxfp4")});
+  Initialize(root, device_, Rng(1));
+  Graph graph(Training());
+  // Two pixels of 16 channels: a large number in one leaves the other's alone.
+  std::vector<float> x(32, 1.0f);
+  x[16] = 600;
+  const Tensor y = root(graph.Input(Tensor::From<float>(device_, {1, 1, 2, 16}, x))).value();
+  EXPECT_THAT(y.span<float>().first(16), Each(1.0f));
+  EXPECT_EQ(y.span<float>()[17], 0);
+}
+
+TEST_F(QuantizerTest, RefusesAnAmaxHistoryThatIsNone) {
+  Root root({.format = Format("float8_e4m3fn"), .scale = ScaleSource::kDelayed, .history = 2});
+  Initialize(root, device_, Rng(1));
+  EXPECT_TRUE(CheckQuantizers(root).ok());
+  ForEachBuffer(root, [](const std::string&, Buffer& b) { b.value.span<float>()[1] = NAN; });
+  EXPECT_EQ(CheckQuantizers(root).code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(QuantizerTest, StochasticRoundingIsThatOfTheStepAndThePath) {

@@ -35,6 +35,7 @@
 #include "quant/scaled.h"
 #include "quant/scales.h"
 #include "tools/convert_file.h"
+#include "tools/convert_testing.h"
 #include "tools/name_filter.h"
 
 namespace halftone {
@@ -44,42 +45,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::Pair;
-
-std::string TempPath(absl::string_view name) { return absl::StrCat(::testing::TempDir(), "/", name); }
-
-template <typename T>
-std::string BytesOf(const std::vector<T>& values) {
-  return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
-}
-
-struct Array {
-  FileArray info;
-  std::string bytes;
-};
-
-std::string WriteArrays(absl::string_view name, const std::vector<Array>& arrays,
-                        const std::map<std::string, std::string>& metadata = {}) {
-  const std::string path = TempPath(name);
-  std::vector<FileArray> infos;
-  std::map<std::string, std::string> bytes;
-  for (const Array& array : arrays) {
-    infos.push_back(array.info);
-    bytes[array.info.name] = array.bytes;
-  }
-  absl::StatusOr<std::unique_ptr<ArrayWriter>> writer = ArrayWriter::Create(path, infos, metadata);
-  EXPECT_TRUE(writer.ok()) << writer.status();
-  for (const FileArray& array : (*writer)->arrays()) {
-    EXPECT_TRUE((*writer)->Append(bytes.at(array.name)).ok());
-  }
-  EXPECT_TRUE((*writer)->Commit().ok());
-  return path;
-}
-
-std::unique_ptr<ArrayFile> Open(const std::string& path) {
-  absl::StatusOr<std::unique_ptr<ArrayFile>> file = OpenArrayFile(path);
-  EXPECT_TRUE(file.ok()) << file.status();
-  return *std::move(file);
-}
 
 absl::StatusOr<std::unique_ptr<ArrayFile>> AsNumbers(const std::string& path,
                                                      std::unique_ptr<ArrayFile> file) {

@@ -77,7 +77,7 @@ class Run {
       for (const std::string& line : trainer_->quantization().Lines()) progress_.Line(absl::StrCat("quantised: ", line));
       device_.SayOnce(amp::kEmulated);
     }
-    if (config_.precision().recipe() != "fp32") SayWhetherRecipePays();
+    if (options_.compare_with_fp32 && config_.precision().recipe() != "fp32") SayWhetherRecipePays();
     return absl::OkStatus();
   }
 

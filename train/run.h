@@ -20,6 +20,8 @@ namespace halftone {
 struct RunOptions {
   std::FILE* log = stderr;                   // progress and the summary
   const std::atomic<bool>* stop = nullptr;   // becomes true: finish the step, write a checkpoint, return
+  // Say so where a step takes longer than in fp32: it costs some steps of each. Not for one who compares whole runs.
+  bool compare_with_fp32 = true;
 };
 
 struct RunResult {

@@ -68,7 +68,7 @@ absl::StatusOr<RunResult> Train(const std::string& config_file) {
   const bool has_checkpoint = std::filesystem::exists(config.run().out() + "/checkpoint", ignored);
   config.mutable_run()->set_resume(has_checkpoint);
   config.mutable_run()->set_overwrite(!has_checkpoint);
-  return RunTraining(config, {.stop = &stop_requested});
+  return RunTraining(config, {.stop = &stop_requested, .compare_with_fp32 = false});
 }
 
 int CodeOf(const absl::Status& status) {

@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <new>
+#include <string>
 
+#include "absl/strings/str_format.h"
 #include "base/check.h"
 
 namespace halftone {
@@ -20,16 +21,19 @@ size_t CapacityFor(size_t bytes) {
                   CachingAllocator::kAlignment);
 }
 
-void* SystemAllocate(size_t capacity) {
-  const size_t alignment = capacity >= kHugePage ? kHugePage : CachingAllocator::kAlignment;
+double Mebibytes(size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+}  // namespace
+
+void* CachingAllocator::SystemAllocate(size_t capacity) const {
+  if (accelerator_ != nullptr) return accelerator_->Allocate(capacity);
+  const size_t alignment = capacity >= kHugePage ? kHugePage : kAlignment;
   void* pointer = nullptr;
-  if (posix_memalign(&pointer, alignment, capacity) != 0) throw std::bad_alloc();
+  if (posix_memalign(&pointer, alignment, capacity) != 0) return nullptr;
   // Fewer page faults on the first touch and fewer TLB misses ever after; only advice.
   if (capacity >= kHugePage) madvise(pointer, capacity, MADV_HUGEPAGE);
   return pointer;
 }
-
-}  // namespace
 
 CachingAllocator::~CachingAllocator() {
   ReleaseCached();
@@ -49,6 +53,21 @@ void* CachingAllocator::Allocate(size_t bytes) {
     cached_.erase(it);
   } else {
     pointer = SystemAllocate(capacity);
+    if (pointer == nullptr) {
+      ReleaseCachedLocked();
+      pointer = SystemAllocate(capacity);
+    }
+    if (pointer == nullptr) {
+      const std::string what = accelerator_ == nullptr ? "memory" : accelerator_->Name() + "'s memory";
+      const std::string free =
+          accelerator_ == nullptr
+              ? ""
+              : absl::StrFormat(", and at most %.0f MiB would fit", Mebibytes(accelerator_->FreeBytes()));
+      throw OutOfMemory(
+          absl::StrFormat("out of %s: %.1f MiB were asked for, %.1f MiB are held%s; take smaller batches, or "
+                          "a narrower precision",
+                          what, Mebibytes(bytes), Mebibytes(static_cast<size_t>(stats_.live_bytes)), free));
+    }
     stats_.reserved_bytes += static_cast<int64_t>(capacity);
     ++stats_.system_allocations;
   }
@@ -69,8 +88,13 @@ void CachingAllocator::Free(void* pointer) {
 
 void CachingAllocator::ReleaseCached() {
   absl::MutexLock lock(&mutex_);
+  ReleaseCachedLocked();
+}
+
+void CachingAllocator::ReleaseCachedLocked() {
+  if (accelerator_ != nullptr) accelerator_->Synchronize();
   for (const auto& [capacity, pointer] : cached_) {
-    std::free(pointer);
+    accelerator_ == nullptr ? std::free(pointer) : accelerator_->Free(pointer);
     stats_.reserved_bytes -= static_cast<int64_t>(capacity);
   }
   cached_.clear();

@@ -1,5 +1,5 @@
-// A caching allocator: memory that a training step frees is what the next step gets, so that a steady-state step
-// takes nothing from the system and touches no fresh page.
+// A caching allocator: memory that a training step frees is what the next step gets, so that a steady-state
+// step takes nothing from the system and touches no fresh page.
 //
 // Thread safe. Counts exactly: `live` and `peak` are the bytes that callers asked for.
 #ifndef HALFTONE_TENSOR_ALLOCATOR_H_
@@ -8,9 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <new>
+#include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "absl/synchronization/mutex.h"
+#include "tensor/accelerator.h"
 
 namespace halftone {
 
@@ -21,16 +25,29 @@ struct AllocatorStats {
   int64_t system_allocations = 0;  // how often the system was asked
 };
 
+// There is no more memory. what() is a line with what was asked for, what was held, and what would have
+// fitted.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  explicit OutOfMemory(std::string line) : line_(std::move(line)) {}
+  const char* what() const noexcept override { return line_.c_str(); }
+
+ private:
+  std::string line_;
+};
+
 class CachingAllocator {
  public:
   static constexpr size_t kAlignment = 64;
 
-  CachingAllocator() = default;
+  // Of an accelerator's memory, or of the host's. A block that is freed may be given out again at once,
+  // though the accelerator still works on it: what it is told later, it does later.
+  explicit CachingAllocator(Accelerator* accelerator = nullptr) : accelerator_(accelerator) {}
   ~CachingAllocator();  // everything must have been freed
   CachingAllocator(const CachingAllocator&) = delete;
   CachingAllocator& operator=(const CachingAllocator&) = delete;
 
-  // Aligned to kAlignment; not initialised; never null (throws std::bad_alloc when the system has no more).
+  // Aligned to kAlignment; not initialised; never null (throws OutOfMemory when there is no more).
   // bytes = 0 gives a pointer of its own.
   void* Allocate(size_t bytes);
   void Free(void* pointer);
@@ -47,8 +64,13 @@ class CachingAllocator {
     size_t requested;
   };
 
+  // Null: there is no more.
+  void* SystemAllocate(size_t capacity) const;
+  void ReleaseCachedLocked();  // under mutex_
+
+  Accelerator* const accelerator_;
   mutable absl::Mutex mutex_;
-  std::multimap<size_t, void*> cached_;       // capacity -> block
+  std::multimap<size_t, void*> cached_;  // capacity -> block
   std::unordered_map<void*, Block> in_use_;
   AllocatorStats stats_;
 };

@@ -1,6 +1,7 @@
 // A dense array of one dtype: contiguous, slowest dimension first, images as [N, H, W, C].
 //
-// A Tensor is a handle: copies share the elements, which return to the device's allocator with the last handle.
+// A Tensor is a handle: copies share the elements, which return to the device's allocator with the last
+// handle.
 //
 //   Device device;
 //   Tensor x = Tensor::Empty(device, DType::kF32, {2, 3});   // not initialised
@@ -42,18 +43,26 @@ class Tensor {
   size_t bytes() const { return static_cast<size_t>(elements_) * SizeOf(dtype_); }
   Device& device() const { return *device_; }
 
+  // For the host, which may read and write until the device is next told to do something with the elements.
+  // Waits for the device.
   template <typename T>
   T* data() {
     HALFTONE_CHECK(kIsDType<T> && dtype_ == kDTypeOf<T>);
-    return static_cast<T*>(storage_.get());
+    return static_cast<T*>(raw());
   }
   template <typename T>
   const T* data() const {
     HALFTONE_CHECK(kIsDType<T> && dtype_ == kDTypeOf<T>);
-    return static_cast<const T*>(storage_.get());
+    return static_cast<const T*>(raw());
   }
-  void* raw() { return storage_.get(); }
-  const void* raw() const { return storage_.get(); }
+  void* raw() {
+    if (device_ != nullptr) device_->Synchronize();
+    return storage_.get();
+  }
+  const void* raw() const {
+    if (device_ != nullptr) device_->Synchronize();
+    return storage_.get();
+  }
   template <typename T>
   absl::Span<T> span() {
     return absl::MakeSpan(data<T>(), elements_);
@@ -63,11 +72,27 @@ class Tensor {
     return absl::MakeConstSpan(data<T>(), elements_);
   }
 
+  // For what the device is told to do with the elements. Waits for nothing.
+  template <typename T>
+  T* device_data() {
+    HALFTONE_CHECK(kIsDType<T> && dtype_ == kDTypeOf<T>);
+    return static_cast<T*>(storage_.get());
+  }
+  template <typename T>
+  const T* device_data() const {
+    HALFTONE_CHECK(kIsDType<T> && dtype_ == kDTypeOf<T>);
+    return static_cast<const T*>(storage_.get());
+  }
+  void* device_raw() { return storage_.get(); }
+  const void* device_raw() const { return storage_.get(); }
+
   // The same elements under another shape of as many elements.
   Tensor Reshape(Shape shape) const;
   // The same values in memory of its own.
   Tensor Clone() const;
-  // Overwrites the elements with those of a tensor of the same dtype and shape.
+  // The same values on another device; on this one the tensor itself.
+  Tensor To(Device& device) const;
+  // Overwrites the elements with those of a tensor of the same dtype and shape, on any device.
   void CopyFrom(const Tensor& from);
   void FillZero();
 

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "tensor/ops/elementwise/elementwise_implementations.h"
+#include "tensor/ops/elementwise/elementwise_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/elementwise/elementwise.cc"
@@ -105,13 +106,15 @@ const ElementwiseImplementation& Choose(DType dtype) {
 
 constexpr size_t kGrain = 1 << 14;  // elements that are worth a thread
 
-void AddInto(const Tensor& a, const Tensor& b, void* y) {
-  HALFTONE_CHECK(a.dtype() == b.dtype() && a.shape() == b.shape());
+// y: a, or of its dtype and shape.
+void AddInto(const Tensor& a, const Tensor& b, Tensor& y) {
+  HALFTONE_CHECK(IsFloat(a.dtype()) && a.dtype() == b.dtype() && a.shape() == b.shape());
+  if (const auto* kernels = a.device().Kernels<ElementwiseKernels>()) return kernels->add(a, b, y);
   const auto& implementation = Choose(a.dtype());
   const size_t size = SizeOf(a.dtype());
   const char* pa = static_cast<const char*>(a.raw());
   const char* pb = static_cast<const char*>(b.raw());
-  char* py = static_cast<char*>(y);
+  char* py = static_cast<char*>(y.raw());
   ParallelFor(a.elements(), kGrain, [&](size_t begin, size_t end) {
     const size_t at = begin * size;
     implementation.add(a.dtype(), pa + at, pb + at, py + at, end - begin);
@@ -124,24 +127,30 @@ absl::Span<const ElementwiseImplementation> ElementwiseImplementations() { retur
 
 Tensor Add(const Tensor& a, const Tensor& b) {
   Tensor y = Tensor::Empty(a.device(), a.dtype(), a.shape());
-  AddInto(a, b, y.raw());
+  AddInto(a, b, y);
   return y;
 }
 
-void AddInPlace(Tensor& a, const Tensor& b) { AddInto(a, b, a.raw()); }
+void AddInPlace(Tensor& a, const Tensor& b) { AddInto(a, b, a); }
 
 Tensor Scale(const Tensor& a, double factor) {
   const auto& implementation = Choose(a.dtype());
   Tensor y = Tensor::Empty(a.device(), a.dtype(), a.shape());
+  if (const auto* kernels = a.device().Kernels<ElementwiseKernels>()) {
+    kernels->scale(a, factor, y);
+    return y;
+  }
   const size_t size = SizeOf(a.dtype());
+  const char* pa = static_cast<const char*>(a.raw());
+  char* py = static_cast<char*>(y.raw());
   ParallelFor(a.elements(), kGrain, [&](size_t begin, size_t end) {
-    implementation.scale(a.dtype(), static_cast<const char*>(a.raw()) + begin * size, factor,
-                         static_cast<char*>(y.raw()) + begin * size, end - begin);
+    implementation.scale(a.dtype(), pa + begin * size, factor, py + begin * size, end - begin);
   });
   return y;
 }
 
 bool AllFinite(const Tensor& t) {
+  if (const auto* kernels = t.device().Kernels<ElementwiseKernels>()) return kernels->all_finite(t);
   return VisitFloat(t.dtype(), [&](auto type) {
     for (const auto v : t.span<decltype(type)>()) {
       if (!std::isfinite(static_cast<double>(v))) return false;

@@ -6,6 +6,7 @@
 
 #include "gtest/gtest.h"
 #include "tensor/ops/elementwise/elementwise_implementations.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -14,7 +15,7 @@ namespace halftone::ops {
 namespace {
 
 TEST(ElementwiseTest, EveryRowHasTheBitsOfTheReference) {
-  Device device;
+  Device& device = TestDevice();
   ForEachTarget([&](int64_t target) {
     for (const DType dtype : kFloatDTypes) {
       for (const int64_t n : {1, 3, 10, 64, 67, 1000}) {
@@ -47,7 +48,7 @@ TEST(ElementwiseTest, EveryRowHasTheBitsOfTheReference) {
 }
 
 TEST(ElementwiseTest, AddsAndScales) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : kFloatDTypes) {
     Tensor a = FromDoubles(device, dtype, {3}, {1, 2, -3});
     const Tensor b = FromDoubles(device, dtype, {3}, {0.5, -2, 8});
@@ -59,7 +60,7 @@ TEST(ElementwiseTest, AddsAndScales) {
 }
 
 TEST(ElementwiseTest, ReadsOneElementAndFindsWhatIsNotFinite) {
-  Device device;
+  Device& device = TestDevice();
   const double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
   for (const DType dtype : kFloatDTypes) {
     EXPECT_EQ(Item(FromDoubles(device, dtype, {1, 1}, {-1.5})), -1.5);
@@ -71,7 +72,7 @@ TEST(ElementwiseTest, ReadsOneElementAndFindsWhatIsNotFinite) {
 }
 
 TEST(ElementwiseTest, SameBitsForAnyNumberOfThreads) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor a = RandomTensor(device, DType::kF16, {100003}, 1),
                b = RandomTensor(device, DType::kF16, {100003}, 2);
   const Tensor sum = Add(a, b), scaled = Scale(a, 0.7);

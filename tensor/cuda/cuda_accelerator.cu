@@ -1,0 +1,183 @@
+#include "tensor/cuda/cuda_accelerator.h"
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/check.h"
+
+namespace halftone::cuda {
+namespace {
+
+// cuDNN and cuBLAS take memory of their own, outside of our allocator's sight.
+constexpr size_t kLeaveFree = size_t{256} << 20;
+
+std::string Version(int v) { return absl::StrCat(v / 1000, ".", v % 1000 / 10); }
+
+absl::Status NotUsable(cudaError_t code) {
+  int driver = 0, runtime = 0;
+  (void)cudaDriverGetVersion(&driver);
+  (void)cudaRuntimeGetVersion(&runtime);
+  if (code == cudaErrorInsufficientDriver && driver == 0) {
+    return absl::UnavailableError("no NVIDIA driver is installed; train with run { device: CPU }");
+  }
+  if (code == cudaErrorInsufficientDriver) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the NVIDIA driver is too old: it supports CUDA ", Version(driver), ", this program was built with CUDA ",
+        Version(runtime), "; install a newer driver, or build with an older toolkit (CUDA_HOME)"));
+  }
+  if (code == cudaErrorNoDevice) {
+    return absl::UnavailableError("this machine has no NVIDIA GPU that CUDA can use; train with run { device: CPU }");
+  }
+  return absl::UnavailableError(absl::StrCat("cudaGetDeviceCount: ", cudaGetErrorString(code)));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CudaAccelerator>> CudaAccelerator::Create(int index) {
+  int count = 0;
+  if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess) return NotUsable(code);
+  if (count == 0) return NotUsable(cudaErrorNoDevice);
+  if (index < 0 || index >= count) {
+    return absl::InvalidArgumentError(absl::StrCat("there is no GPU ", index, ": this machine has ", count,
+                                                   count == 1 ? ", number 0" : absl::StrCat(", 0 to ", count - 1)));
+  }
+  cudaDeviceProp device;
+  if (const cudaError_t code = cudaGetDeviceProperties(&device, index); code != cudaSuccess) {
+    return absl::UnavailableError(absl::StrCat("cudaGetDeviceProperties: ", cudaGetErrorString(code)));
+  }
+  GpuProperties properties = {.name = device.name,
+                              .capability = 10 * device.major + device.minor,
+                              .multiprocessors = device.multiProcessorCount,
+                              .memory_bytes = device.totalGlobalMem};
+  int memory_khz = 0, bus_bits = 0;
+  if (cudaDeviceGetAttribute(&memory_khz, cudaDevAttrMemoryClockRate, index) == cudaSuccess &&
+      cudaDeviceGetAttribute(&bus_bits, cudaDevAttrGlobalMemoryBusWidth, index) == cudaSuccess) {
+    properties.bandwidth = 2.0 * memory_khz * 1e3 * bus_bits / 8;  // two transfers a clock
+  }
+  (void)cudaDriverGetVersion(&properties.driver);
+  (void)cudaRuntimeGetVersion(&properties.runtime);
+  if (!device.managedMemory) {
+    return absl::UnavailableError(
+        absl::StrCat(properties.name, " has no memory that the host can address too (managed memory), which is needed"));
+  }
+  auto accelerator = std::unique_ptr<CudaAccelerator>(new CudaAccelerator(index, std::move(properties)));
+  if (const absl::Status status = accelerator->Open(); !status.ok()) return status;
+  return accelerator;
+}
+
+absl::Status CudaAccelerator::Open() {
+  Check("cudaSetDevice", cudaSetDevice(index_));
+  Check("cudaStreamCreate", cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  for (Staging& s : staging_) {
+    Check("cudaMallocHost", cudaMallocHost(&s.memory, kStagingBytes));
+    Check("cudaEventCreate", cudaEventCreateWithFlags(&s.copied, cudaEventDisableTiming));
+  }
+  return status_;
+}
+
+CudaAccelerator::~CudaAccelerator() {
+  if (stream_ != nullptr) (void)cudaStreamSynchronize(stream_);
+  for (const Staging& s : staging_) {
+    if (s.copied != nullptr) (void)cudaEventDestroy(s.copied);
+    if (s.memory != nullptr) (void)cudaFreeHost(s.memory);
+  }
+  if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
+}
+
+size_t CudaAccelerator::FreeBytes() const {
+  size_t free = 0, total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) return 0;
+  return free > kLeaveFree ? free - kLeaveFree : 0;
+}
+
+// Managed memory would let us take more than there is, and then crawl.
+void* CudaAccelerator::Allocate(size_t bytes) {
+  HALFTONE_CHECK(!capturing_);
+  if (bytes > FreeBytes()) return nullptr;
+  void* pointer = nullptr;
+  const cudaError_t code = cudaMallocManaged(&pointer, bytes);
+  if (code == cudaErrorMemoryAllocation) {
+    (void)cudaGetLastError();  // it is dealt with
+    return nullptr;
+  }
+  Check("cudaMallocManaged", code);
+  if (code != cudaSuccess) return nullptr;
+  // It stays on the GPU, and is there before the first kernel wants it. Advice: where it is not taken, pages move when
+  // they are touched.
+  const cudaMemLocation here = {.type = cudaMemLocationTypeDevice, .id = index_};
+  (void)cudaMemAdvise(pointer, bytes, cudaMemAdviseSetPreferredLocation, here);
+  (void)cudaMemPrefetchAsync(pointer, bytes, here, 0, Use());
+  (void)cudaGetLastError();
+  return pointer;
+}
+
+void CudaAccelerator::Free(void* pointer) { Check("cudaFree", cudaFree(pointer)); }
+
+void CudaAccelerator::Copy(void* to, const void* from, size_t bytes) {
+  if (bytes > 0) Check("cudaMemcpyAsync", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, Use()));
+}
+
+void CudaAccelerator::CopyFromHost(void* to, const void* from, size_t bytes) {
+  HALFTONE_CHECK(!capturing_);
+  for (size_t done = 0; done < bytes;) {
+    const size_t n = std::min(kStagingBytes, bytes - done);
+    Staging& staging = staging_[next_staging_];
+    next_staging_ = (next_staging_ + 1) % staging_.size();
+    Check("cudaEventSynchronize", cudaEventSynchronize(staging.copied));
+    std::memcpy(staging.memory, static_cast<const char*>(from) + done, n);
+    Check("cudaMemcpyAsync", cudaMemcpyAsync(static_cast<char*>(to) + done, staging.memory, n, cudaMemcpyHostToDevice, Use()));
+    Check("cudaEventRecord", cudaEventRecord(staging.copied, stream_));
+    done += n;
+  }
+}
+
+void CudaAccelerator::FillZero(void* to, size_t bytes) {
+  if (bytes > 0) Check("cudaMemsetAsync", cudaMemsetAsync(to, 0, bytes, Use()));
+}
+
+void CudaAccelerator::Synchronize() {
+  if (idle_) return;
+  HALFTONE_CHECK(!capturing_);
+  Check("cudaStreamSynchronize", cudaStreamSynchronize(stream_));
+  idle_ = true;
+}
+
+void CudaAccelerator::Check(const char* call, int code) {
+  if (code == cudaSuccess) return;
+  const auto error = static_cast<cudaError_t>(code);
+  Fail(call, absl::StrCat(cudaGetErrorName(error), ", ", cudaGetErrorString(error)));
+}
+
+void CudaAccelerator::Fail(const char* call, const std::string& what) {
+  if (status_.ok()) status_ = absl::InternalError(absl::StrCat(properties_.name, ": ", call, ": ", what));
+}
+
+void CudaAccelerator::BeginCapture() {
+  Synchronize();
+  Check("cudaStreamBeginCapture", cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+  capturing_ = true;
+}
+
+std::shared_ptr<void> CudaAccelerator::EndCapture() {
+  capturing_ = false;
+  cudaGraph_t graph = nullptr;
+  Check("cudaStreamEndCapture", cudaStreamEndCapture(stream_, &graph));
+  idle_ = true;  // nothing was done
+  if (graph == nullptr) return nullptr;
+  cudaGraphExec_t executable = nullptr;
+  Check("cudaGraphInstantiate", cudaGraphInstantiate(&executable, graph, 0));
+  (void)cudaGraphDestroy(graph);
+  if (executable == nullptr) return nullptr;
+  return {executable, [](void* e) { (void)cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(e)); }};
+}
+
+void CudaAccelerator::Replay(void* recorded) {
+  Check("cudaGraphLaunch", cudaGraphLaunch(static_cast<cudaGraphExec_t>(recorded), Use()));
+}
+
+}  // namespace halftone::cuda

@@ -1,0 +1,92 @@
+// An NVIDIA GPU as an Accelerator: one stream, in which everything happens in order; memory that both sides
+// address.
+#ifndef HALFTONE_TENSOR_CUDA_CUDA_ACCELERATOR_H_
+#define HALFTONE_TENSOR_CUDA_CUDA_ACCELERATOR_H_
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "tensor/accelerator.h"
+#include "tensor/device.h"
+
+// cudaStream_t and cudaEvent_t without their header.
+struct CUstream_st;
+struct CUevent_st;
+
+namespace halftone::cuda {
+
+struct GpuProperties {
+  std::string name;    // "NVIDIA H200"
+  int capability = 0;  // 10 times the compute capability: 90
+  int multiprocessors = 0;
+  size_t memory_bytes = 0;
+  double bandwidth =
+      0;  // of its memory, bytes a second, as the driver states clock and width; 0: it does not
+  int driver = 0, runtime = 0;  // 1000 major + 10 minor
+};
+
+class CudaAccelerator : public Accelerator {
+ public:
+  // Errors: no GPU of this index, a driver older than the toolkit, a GPU older than what this was built for.
+  static absl::StatusOr<std::unique_ptr<CudaAccelerator>> Create(int index);
+  ~CudaAccelerator() override;
+  CudaAccelerator(const CudaAccelerator&) = delete;
+  CudaAccelerator& operator=(const CudaAccelerator&) = delete;
+
+  std::string Name() const override { return properties_.name; }
+  void* Allocate(size_t bytes) override;
+  void Free(void* pointer) override;
+  size_t FreeBytes() const override;
+  void Copy(void* to, const void* from, size_t bytes) override;
+  void CopyFromHost(void* to, const void* from, size_t bytes) override;
+  void FillZero(void* to, size_t bytes) override;
+  void Synchronize() override;
+  absl::Status status() const override { return status_; }
+
+  const GpuProperties& properties() const { return properties_; }
+
+  // The stream, for something that is now put into it.
+  CUstream_st* Use() {
+    idle_ = false;
+    return stream_;
+  }
+  // Keeps the first error, with the call's name; `code` is a cudaError_t, 0 for none.
+  void Check(const char* call, int code);
+  // The same for a library's own codes, in words.
+  void Fail(const char* call, const std::string& what);
+
+  // Between both nothing is done, but recorded; no synchronisation and no new memory from the system in
+  // between.
+  void BeginCapture();
+  // What was recorded; null after an error.
+  std::shared_ptr<void> EndCapture();
+  void Replay(void* recorded);
+
+ private:
+  CudaAccelerator(int index, GpuProperties properties) : index_(index), properties_(std::move(properties)) {}
+  absl::Status Open();
+
+  // Pinned memory through which the host's goes: while one buffer is copied, the next is filled.
+  struct Staging {
+    void* memory = nullptr;
+    CUevent_st* copied = nullptr;
+  };
+  static constexpr size_t kStagingBytes = size_t{16} << 20;
+
+  const int index_;
+  const GpuProperties properties_;
+  CUstream_st* stream_ = nullptr;
+  std::array<Staging, 2> staging_;
+  size_t next_staging_ = 0;
+  bool idle_ = true;
+  bool capturing_ = false;
+  absl::Status status_;
+};
+
+}  // namespace halftone::cuda
+
+#endif  // HALFTONE_TENSOR_CUDA_CUDA_ACCELERATOR_H_

@@ -1,0 +1,10 @@
+#include "testing/device.h"
+
+namespace halftone {
+
+Device& TestDevice() {
+  static Device& device = *new Device;
+  return device;
+}
+
+}  // namespace halftone

@@ -1,9 +1,15 @@
 #include "nn/cuda/install.h"
 
+#include "tensor/ops/activation/activation_device_kernels.h"
+#include "tensor/ops/batch_norm/batch_norm_kernels.h"
 #include "tensor/ops/elementwise/elementwise_kernels.h"
 
 namespace halftone::cuda {
 
-void InstallKernels(Device& device) { device.Install(ops::kElementwiseKernels); }
+void InstallKernels(Device& device) {
+  device.Install(ops::kActivationDeviceKernels);
+  device.Install(ops::kBatchNormKernels);
+  device.Install(ops::kElementwiseKernels);
+}
 
 }  // namespace halftone::cuda

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "tensor/ops/activation/activation_device_kernels.h"
 #include "tensor/ops/activation/activation_implementations.h"
 #include "tensor/ops/activation/activation_kernels.h"
 
@@ -183,11 +184,14 @@ const ActivationImplementation& Choose(const Activation& activation, DType dtype
   return *row;
 }
 
-// The number that is learned; 0 where there is none.
-double LearnedValue(const Activation& activation, const Tensor& learned) {
+void CheckLearned(const Activation& activation, const Tensor& learned) {
   HALFTONE_CHECK(activation.learned.has_value() == learned.defined());
+  HALFTONE_CHECK(!learned.defined() || learned.elements() == 1);
+}
+
+// The number that is learned; 0 where there is none.
+double LearnedValue(const Tensor& learned) {
   if (!learned.defined()) return 0;
-  HALFTONE_CHECK(learned.elements() == 1);
   return learned.dtype() == DType::kF64 ? learned.data<double>()[0] : learned.data<float>()[0];
 }
 
@@ -208,12 +212,19 @@ const Activation* FindActivation(absl::string_view name) {
 
 Tensor ActivationForward(const Activation& activation, const Tensor& x, const Tensor& learned) {
   const ActivationImplementation& implementation = Choose(activation, x.dtype());
-  const double a = LearnedValue(activation, learned);
+  CheckLearned(activation, learned);
   Tensor y = Tensor::Empty(x.device(), x.dtype(), x.shape());
+  if (const auto* kernels = x.device().Kernels<ActivationDeviceKernels>()) {
+    kernels->forward(activation, x, learned, y);
+    return y;
+  }
+  const double a = LearnedValue(learned);
   const size_t size = SizeOf(x.dtype());
+  const char* from = static_cast<const char*>(x.raw());
+  char* to = static_cast<char*>(y.raw());
   ParallelFor(x.elements(), kGrain, [&](size_t begin, size_t end) {
-    implementation.forward(activation, x.dtype(), a, static_cast<const char*>(x.raw()) + begin * size,
-                           static_cast<char*>(y.raw()) + begin * size, end - begin);
+    const size_t at = begin * size;
+    implementation.forward(activation, x.dtype(), a, from + at, to + at, end - begin);
   });
   return y;
 }
@@ -222,13 +233,20 @@ Tensor ActivationBackward(const Activation& activation, const Tensor& saved, con
                           const Tensor& learned) {
   HALFTONE_CHECK(saved.dtype() == dy.dtype() && saved.shape() == dy.shape());
   const ActivationImplementation& implementation = Choose(activation, dy.dtype());
-  const double a = LearnedValue(activation, learned);
+  CheckLearned(activation, learned);
   Tensor dx = Tensor::Empty(dy.device(), dy.dtype(), dy.shape());
+  if (const auto* kernels = dy.device().Kernels<ActivationDeviceKernels>()) {
+    kernels->backward(activation, saved, dy, learned, dx);
+    return dx;
+  }
+  const double a = LearnedValue(learned);
   const size_t size = SizeOf(dy.dtype());
+  const char* from_saved = static_cast<const char*>(saved.raw());
+  const char* from_dy = static_cast<const char*>(dy.raw());
+  char* to = static_cast<char*>(dx.raw());
   ParallelFor(dy.elements(), kGrain, [&](size_t begin, size_t end) {
-    implementation.backward(activation, dy.dtype(), a, static_cast<const char*>(saved.raw()) + begin * size,
-                            static_cast<const char*>(dy.raw()) + begin * size,
-                            static_cast<char*>(dx.raw()) + begin * size, end - begin);
+    const size_t at = begin * size;
+    implementation.backward(activation, dy.dtype(), a, from_saved + at, from_dy + at, to + at, end - begin);
   });
   return dx;
 }
@@ -238,17 +256,24 @@ Tensor ActivationBackwardLearned(const Activation& activation, const Tensor& sav
   HALFTONE_CHECK(saved.dtype() == dy.dtype() && saved.shape() == dy.shape());
   HALFTONE_CHECK(activation.learned.has_value());
   const ActivationImplementation& implementation = Choose(activation, dy.dtype());
-  const double a = LearnedValue(activation, learned);
+  CheckLearned(activation, learned);
+  Tensor gradient = Tensor::Empty(learned.device(), learned.dtype(), learned.shape());
+  if (const auto* kernels = dy.device().Kernels<ActivationDeviceKernels>()) {
+    kernels->backward_learned(activation, saved, dy, gradient);
+    return gradient;
+  }
+  const double a = LearnedValue(learned);
   const size_t n = dy.elements(), size = SizeOf(dy.dtype());
+  const char* from_saved = static_cast<const char*>(saved.raw());
+  const char* from_dy = static_cast<const char*>(dy.raw());
   std::vector<double> sums((n + kGrain - 1) / kGrain);
   ParallelForBlocks(n, kGrain, [&](size_t block, size_t begin, size_t end) {
-    sums[block] = implementation.backward_learned(
-        activation, dy.dtype(), a, static_cast<const char*>(saved.raw()) + begin * size,
-        static_cast<const char*>(dy.raw()) + begin * size, end - begin);
+    const size_t at = begin * size;
+    sums[block] =
+        implementation.backward_learned(activation, dy.dtype(), a, from_saved + at, from_dy + at, end - begin);
   });
   double sum = 0;
   for (const double s : sums) sum += s;
-  Tensor gradient = Tensor::Empty(learned.device(), learned.dtype(), learned.shape());
   VisitFloat(gradient.dtype(),
              [&](auto type) { gradient.data<decltype(type)>()[0] = static_cast<decltype(type)>(sum); });
   return gradient;

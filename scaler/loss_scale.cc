@@ -1,6 +1,5 @@
 #include "scaler/loss_scale.h"
 
-#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -75,59 +74,7 @@ absl::StatusOr<LossScale> LossScale::Create(const LossScaleOptions& options) {
 }
 
 LossScale::LossScale(const LossScaleOptions& options) : options_(options) {
-  StartFrom(options.enabled ? options.initial : 1, /*fallback_left=*/0);
-}
-
-void LossScale::StartFrom(float scale, int64_t fallback_left) {
-  state_.scale = scale;
-  state_.growth_tracker = 0;
-  state_.hysteresis_tracker = options_.hysteresis;
-  state_.skipped_in_a_row = 0;
-  state_.fallback_left = fallback_left;
-}
-
-ScaleUpdate LossScale::Update(bool all_finite) {
-  ScaleUpdate update = {.old_scale = scale(), .apply_step = all_finite};
-  ++(all_finite ? state_.steps : state_.skipped);
-  state_.skipped_in_a_row = all_finite ? 0 : state_.skipped_in_a_row + 1;
-
-  if (adjusts()) Adjust(all_finite);
-  if (state_.skipped_in_a_row >= options_.floor_patience && scale() <= floor()) update.action = ActAtFloor();
-  // The update that enters a fallback judged a step before it.
-  if (update.action == FloorAction::kNone && in_fallback() && --state_.fallback_left == 0) {
-    StartFrom(options_.initial, /*fallback_left=*/0);
-    update.action = FloorAction::kLeaveFallback;
-  }
-
-  update.new_scale = scale();
-  if (update.new_scale > update.old_scale) update.status = UpdateStatus::kScaleIncreased;
-  if (update.new_scale < update.old_scale) update.status = UpdateStatus::kScaleDecreased;
-  return update;
-}
-
-void LossScale::Adjust(bool all_finite) {
-  const auto multiply = [this](double factor) {
-    const float next = static_cast<float>(state_.scale * factor);
-    if (std::isfinite(next)) state_.scale = std::clamp(next, options_.min_scale, options_.max_scale);
-  };
-  if (!all_finite) {
-    state_.growth_tracker = 0;
-    if (state_.hysteresis_tracker > 0) --state_.hysteresis_tracker;
-    if (state_.hysteresis_tracker == 0) multiply(options_.backoff_factor);
-  } else if (++state_.growth_tracker == options_.growth_interval) {
-    state_.growth_tracker = 0;
-    state_.hysteresis_tracker = options_.hysteresis;
-    multiply(options_.growth_factor);
-  }
-}
-
-FloorAction LossScale::ActAtFloor() {
-  if (options_.floor_policy == FloorPolicy::kSkip) return FloorAction::kNone;
-  if (options_.floor_policy == FloorPolicy::kError || !options_.enabled || in_fallback()) {
-    return FloorAction::kRaise;
-  }
-  StartFrom(1, options_.fallback_steps);
-  return FloorAction::kEnterFallback;
+  loss_scale_internal::StartFrom(options_, state_, options.enabled ? options.initial : 1, /*fallback_left=*/0);
 }
 
 absl::Status LossScale::Restore(const LossScaleState& s) {

@@ -98,6 +98,10 @@ struct ScaleUpdate {
   bool operator==(const ScaleUpdate&) const = default;
 };
 
+// LossScale::Update below, on a state that is kept elsewhere: on a GPU, say.
+constexpr ScaleUpdate AdvanceLossScale(const LossScaleOptions& options, LossScaleState& state,
+                                       bool all_finite);
+
 class LossScale {
  public:
   // Refuses options outside the ranges above with one line that names the field and its value.
@@ -115,7 +119,7 @@ class LossScale {
   //
   // In a fallback every update counts as one of its steps. Gradients that are not finite there either, for
   // floor_patience steps in a row, are kRaise, and the fallback lasts until they are finite again.
-  ScaleUpdate Update(bool all_finite);
+  ScaleUpdate Update(bool all_finite) { return AdvanceLossScale(options_, state_, all_finite); }
 
   const LossScaleOptions& options() const { return options_; }
   const LossScaleState& state() const { return state_; }
@@ -125,13 +129,6 @@ class LossScale {
 
  private:
   explicit LossScale(const LossScaleOptions& options);
-
-  bool adjusts() const { return options_.enabled && options_.dynamic && !in_fallback(); }
-  float floor() const { return adjusts() ? options_.min_scale : state_.scale; }
-  void Adjust(bool all_finite);
-  FloorAction ActAtFloor();
-  // All of the state but the counts of steps, as if this were the first step.
-  void StartFrom(float scale, int64_t fallback_left);
 
   LossScaleOptions options_;
   LossScaleState state_;
@@ -148,6 +145,79 @@ absl::Span<const LossScalePreset> LossScalePresets();
 
 // An unknown name is an error that lists the valid ones.
 absl::StatusOr<LossScaleOptions> FindLossScalePreset(absl::string_view name);
+
+// --- Below: how it is done
+// -----------------------------------------------------------------------------------
+
+namespace loss_scale_internal {
+
+// All of the state but the counts of steps, as if this were the first step.
+constexpr void StartFrom(const LossScaleOptions& options, LossScaleState& state, float scale,
+                         int64_t fallback_left) {
+  state.scale = scale;
+  state.growth_tracker = 0;
+  state.hysteresis_tracker = options.hysteresis;
+  state.skipped_in_a_row = 0;
+  state.fallback_left = fallback_left;
+}
+
+constexpr bool Adjusts(const LossScaleOptions& options, const LossScaleState& state) {
+  return options.enabled && options.dynamic && state.fallback_left == 0;
+}
+
+constexpr void Multiply(const LossScaleOptions& options, LossScaleState& state, double factor) {
+  const float next = static_cast<float>(state.scale * factor);
+  if (next - next != 0) return;  // not finite
+  state.scale = next < options.min_scale ? options.min_scale : next > options.max_scale ? options.max_scale : next;
+}
+
+constexpr void Adjust(const LossScaleOptions& options, LossScaleState& state, bool all_finite) {
+  if (!all_finite) {
+    state.growth_tracker = 0;
+    if (state.hysteresis_tracker > 0) --state.hysteresis_tracker;
+    if (state.hysteresis_tracker == 0) Multiply(options, state, options.backoff_factor);
+  } else if (++state.growth_tracker == options.growth_interval) {
+    state.growth_tracker = 0;
+    state.hysteresis_tracker = options.hysteresis;
+    Multiply(options, state, options.growth_factor);
+  }
+}
+
+constexpr FloorAction ActAtFloor(const LossScaleOptions& options, LossScaleState& state) {
+  if (options.floor_policy == FloorPolicy::kSkip) return FloorAction::kNone;
+  if (options.floor_policy == FloorPolicy::kError || !options.enabled || state.fallback_left > 0) {
+    return FloorAction::kRaise;
+  }
+  StartFrom(options, state, 1, options.fallback_steps);
+  return FloorAction::kEnterFallback;
+}
+
+}  // namespace loss_scale_internal
+
+constexpr ScaleUpdate AdvanceLossScale(const LossScaleOptions& options, LossScaleState& state,
+                                       bool all_finite) {
+  namespace internal = loss_scale_internal;
+  ScaleUpdate update = {.old_scale = state.scale, .apply_step = all_finite};
+  ++(all_finite ? state.steps : state.skipped);
+  state.skipped_in_a_row = all_finite ? 0 : state.skipped_in_a_row + 1;
+
+  const bool adjusts = internal::Adjusts(options, state);
+  if (adjusts) internal::Adjust(options, state, all_finite);
+  const bool at_floor = !adjusts || state.scale <= options.min_scale;
+  if (state.skipped_in_a_row >= options.floor_patience && at_floor) {
+    update.action = internal::ActAtFloor(options, state);
+  }
+  // The update that enters a fallback judged a step before it.
+  if (update.action == FloorAction::kNone && state.fallback_left > 0 && --state.fallback_left == 0) {
+    internal::StartFrom(options, state, options.initial, /*fallback_left=*/0);
+    update.action = FloorAction::kLeaveFallback;
+  }
+
+  update.new_scale = state.scale;
+  if (update.new_scale > update.old_scale) update.status = UpdateStatus::kScaleIncreased;
+  if (update.new_scale < update.old_scale) update.status = UpdateStatus::kScaleDecreased;
+  return update;
+}
 
 }  // namespace halftone
 

@@ -200,9 +200,8 @@ GradStats UnscaleAndCheck(absl::Span<const absl::Span<const bfloat16>> grads,
 }
 
 float ClipFactor(double max_norm, double norm) {
-  if (max_norm <= 0) return 1;
-  HALFTONE_CHECK(std::isfinite(norm));
-  return static_cast<float>(std::min(1.0, max_norm / (norm + 1e-6)));
+  HALFTONE_CHECK(max_norm <= 0 || std::isfinite(norm));
+  return UncheckedClipFactor(max_norm, norm);
 }
 
 void ClipByGlobalNorm(absl::Span<const absl::Span<float>> grads, double max_norm, double norm) {

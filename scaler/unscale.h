@@ -45,6 +45,12 @@ GradStats UnscaleAndCheck(absl::Span<const absl::Span<const bfloat16>> grads,
 // 1e-6) where that is below 1, as torch.nn.utils.clip_grad_norm_ does, else 1. `norm` is their present norm
 // and finite. max_norm <= 0: no clipping. An optimiser takes the factor in its own pass over memory.
 float ClipFactor(double max_norm, double norm);
+// The same where nobody checks.
+constexpr float UncheckedClipFactor(double max_norm, double norm) {
+  if (max_norm <= 0) return 1;
+  const double factor = max_norm / (norm + 1e-6);
+  return static_cast<float>(factor < 1.0 ? factor : 1.0);
+}
 
 // Multiplies all gradients by ClipFactor(max_norm, norm).
 void ClipByGlobalNorm(absl::Span<const absl::Span<float>> grads, double max_norm, double norm);

@@ -24,23 +24,25 @@ class Adam : public Optimizer {
   }
 
  private:
+  AdamRule RuleOf(const StepOptions& step) const {
+    return {.decoupled = decay_ == WeightDecay::kOfWeight,
+            .learning_rate = step.learning_rate,
+            .beta1 = step.momentum.value_or(options_.beta1),
+            .beta2 = options_.beta2,
+            .epsilon = options_.epsilon,
+            .weight_decay = options_.weight_decay};
+  }
+
   Kernel Prepare(const StepOptions& step, int64_t t, bool decays) const override {
-    const double beta1 = step.momentum.value_or(options_.beta1), beta2 = options_.beta2;
-    const double decay = decays ? options_.weight_decay : 0;
-    const bool of_weight = decay_ == WeightDecay::kOfWeight;
-    const AdamScalars scalars = {
-        .gradient_factor = step.gradient_factor,
-        .shrink = of_weight ? static_cast<float>(1 - step.learning_rate * decay) : 1.0f,
-        .weight_decay = of_weight ? 0.0f : static_cast<float>(decay),
-        .take1 = static_cast<float>(1 - beta1),
-        .beta2 = static_cast<float>(beta2),
-        .take2 = static_cast<float>(1 - beta2),
-        .step_size = static_cast<float>(step.learning_rate / (1 - std::pow(beta1, t))),
-        .correction2 = static_cast<float>(std::sqrt(1 - std::pow(beta2, t))),
-        .epsilon = static_cast<float>(options_.epsilon)};
+    const AdamScalars scalars = RuleOf(step).At(t, decays, step.gradient_factor);
     return [scalars](float* value, const float* grad, const std::array<float*, kMaxSlots>& slots, size_t n) {
       AdamKernel(scalars, value, grad, slots[0], slots[1], n);
     };
+  }
+
+  void StepOnDevice(const OptimizerKernels& kernels, const StepOptions& step,
+                    const DeviceUpdate& update) const override {
+    kernels.adam(RuleOf(step), update);
   }
 
   const AdamOptions options_;

@@ -1,7 +1,9 @@
 #include "nn/optim/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -17,9 +19,22 @@ namespace {
 constexpr size_t kBlock = 4096;  // no sums here: it matters to nothing but speed
 constexpr char kExcess[] = "kahan";
 
+std::array<float*, kOptimizerSlots> SlotsFrom(const DeviceParam& param, size_t begin) {
+  std::array<float*, kOptimizerSlots> slots = param.slots;
+  for (float*& slot : slots) {
+    if (slot != nullptr) slot += begin;
+  }
+  return slots;
+}
+
+absl::Span<const uint16_t> Codes(const Tensor& t) {
+  return {static_cast<const uint16_t*>(t.raw()), static_cast<size_t>(t.elements())};
+}
+
 }  // namespace
 
-Optimizer::Optimizer(std::vector<std::string> slots) : slots_(std::move(slots)) {
+Optimizer::Optimizer(std::vector<std::string> slots)
+    : slots_(std::move(slots)), steps_(Tensor::Zeros(cpu_, DType::kI64, {})) {
   HALFTONE_CHECK(slots_.size() <= kMaxSlots);
 }
 
@@ -36,16 +51,29 @@ void Optimizer::Allocate(absl::Span<const ParamRef> params) {
   excess_.clear();
   formats_.clear();
   for (const ParamRef& param : params) {
+    const auto n = static_cast<int64_t>(param.size());
     names_.emplace_back(param.name.data(), param.name.size());
     sizes_.push_back(param.size());
-    for (size_t k = 0; k < slots_.size(); ++k) arrays_.emplace_back(param.size());
-    excess_.emplace_back(KeepsExcess(param) ? param.size() : 0);
+    for (size_t k = 0; k < slots_.size(); ++k) {
+      arrays_.push_back(Tensor::Zeros(*device_, DType::kF32, {n}));
+    }
+    excess_.push_back(KeepsExcess(param) ? Tensor::Zeros(*device_, DType::kF16, {n}) : Tensor());
     formats_.push_back(param.weights16.format);
   }
   allocated_ = true;
 }
 
-void Optimizer::Step(absl::Span<const ParamRef> params, const StepOptions& options) {
+void Optimizer::MoveTo(Device& device) {
+  if (device_ == &device) return;
+  device_ = &device;
+  steps_ = steps_.To(device);
+  for (Tensor& t : arrays_) t = t.To(device);
+  for (Tensor& t : excess_) {
+    if (t.defined()) t = t.To(device);
+  }
+}
+
+void Optimizer::Begin(absl::Span<const ParamRef> params, const StepOptions& options) {
   HALFTONE_CHECK(options.learning_rate >= 0 && std::isfinite(options.learning_rate));
   HALFTONE_CHECK(std::isfinite(options.gradient_factor));
   HALFTONE_CHECK(!options.momentum || (*options.momentum >= 0 && *options.momentum < 1));
@@ -55,47 +83,92 @@ void Optimizer::Step(absl::Span<const ParamRef> params, const StepOptions& optio
     const ParamRef& p = params[i];
     HALFTONE_CHECK(p.size() == sizes_[i] && p.grad.size() == sizes_[i]);
     HALFTONE_CHECK(p.weights16.codes.empty() || p.weights16.codes.size() == sizes_[i]);
-    HALFTONE_CHECK(excess_[i].size() == (KeepsExcess(p) ? sizes_[i] : 0));
+    HALFTONE_CHECK(excess_[i].defined() == KeepsExcess(p));
   }
+}
 
+std::vector<DeviceParam> Optimizer::DeviceParams(absl::Span<const ParamRef> params) {
+  std::vector<DeviceParam> all;
+  all.reserve(params.size());
+  for (size_t i = 0; i < params.size(); ++i) {
+    const ParamRef& p = params[i];
+    DeviceParam to = {.value = p.value.empty() ? nullptr : p.value.data(),
+                      .grad = p.grad.data(),
+                      .slots = {},
+                      .codes = p.weights16.codes.empty() ? nullptr : p.weights16.codes.data(),
+                      .excess = nullptr,
+                      .elements = static_cast<int64_t>(sizes_[i]),
+                      .stream = HashStream(names_[i]),
+                      .decays = p.decays,
+                      .is_half = p.weights16.format.mantissa_bits == kFloat16.mantissa_bits};
+    for (size_t k = 0; k < slots_.size(); ++k) {
+      to.slots[k] = arrays_[i * slots_.size() + k].device_data<float>();
+    }
+    if (excess_[i].defined()) to.excess = static_cast<uint16_t*>(excess_[i].device_raw());
+    all.push_back(to);
+  }
+  return all;
+}
+
+void Optimizer::StepOn(Device& device, absl::Span<const ParamRef> params, const StepOptions& options,
+                       const DeviceStep& known) {
+  MoveTo(device);
+  if (const auto* kernels = device.Kernels<OptimizerKernels>()) {
+    Begin(params, options);
+    const std::vector<DeviceParam> all = DeviceParams(params);
+    DeviceUpdate update = {.device = &device,
+                           .params = all,
+                           .gradient_factor = options.gradient_factor,
+                           .steps = steps_.device_data<int64_t>()};
+    if (known.gradient_factor.defined()) update.device_factor = known.gradient_factor.device_data<float>();
+    if (known.found_inf.defined()) update.found_inf = known.found_inf.device_data<int32_t>();
+    if (rounding_ == WeightRounding::kStochastic) update.rng = rng_;
+    return StepOnDevice(*kernels, options, update);
+  }
+  if (known.found_inf.defined() && *known.found_inf.data<int32_t>() != 0) return;
+  StepOptions all_known = options;
+  if (known.gradient_factor.defined()) all_known.gradient_factor *= *known.gradient_factor.data<float>();
+  Step(params, all_known);
+}
+
+void Optimizer::Step(absl::Span<const ParamRef> params, const StepOptions& options) {
+  Begin(params, options);
+  const int64_t t = ++*steps_.data<int64_t>();  // waits for the device: from here on all is the host's
+  const std::vector<DeviceParam> remembered = DeviceParams(params);
+  const Kernel decaying = Prepare(options, t, true), other = Prepare(options, t, false);
   const SpanBlocks blocks(
       params.size(), [&](size_t i) { return sizes_[i]; }, kBlock);
-  ++steps_;
-  const Kernel decaying = Prepare(options, steps_, true), other = Prepare(options, steps_, false);
   blocks.ParallelForEach([&](size_t i, size_t begin, size_t end, size_t) {
-    std::array<float*, kMaxSlots> slots = {};
-    for (size_t k = 0; k < slots_.size(); ++k) slots[k] = arrays_[i * slots_.size() + k].data() + begin;
     const ParamRef& p = params[i];
     const Kernel& kernel = p.decays ? decaying : other;
-    if (p.value.empty()) return Update16(kernel, p, slots, i, begin, end);
-    kernel(p.value.data() + begin, p.grad.data() + begin, slots, end - begin);
+    if (p.value.empty()) return Update16(kernel, p, remembered[i], rng_.AtStep(t), begin, end);
+    kernel(p.value.data() + begin, p.grad.data() + begin, SlotsFrom(remembered[i], begin), end - begin);
     if (p.weights16.codes.empty()) return;
     EncodeAll(p.weights16.format, p.value.subspan(begin, end - begin), Rounding::kNearestEven,
               Overflow::kInfinity, p.weights16.codes.subspan(begin, end - begin));
   });
 }
 
-// Elements [begin, end) of parameter i, which has no value.
-void Optimizer::Update16(const Kernel& kernel, const ParamRef& p, const std::array<float*, kMaxSlots>& slots,
-                         size_t i, size_t begin, size_t end) {
+// Elements [begin, end) of a parameter that has no value.
+void Optimizer::Update16(const Kernel& kernel, const ParamRef& p, const DeviceParam& remembered,
+                         const Rng& rng, size_t begin, size_t end) const {
   const size_t n = end - begin;
   const FloatFormat& format = p.weights16.format;
   const absl::Span<uint16_t> codes = p.weights16.codes.subspan(begin, n);
   std::array<float, kBlock> weights, other;
   const absl::Span<float> w(weights.data(), n), o(other.data(), n);
   DecodeAll(format, codes, w);
-  if (excess_[i].empty()) {
-    kernel(w.data(), p.grad.data() + begin, slots, n);
+  if (remembered.excess == nullptr) {
+    kernel(w.data(), p.grad.data() + begin, SlotsFrom(remembered, begin), n);
     const bool stochastic = rounding_ == WeightRounding::kStochastic;
-    EncodeAll(
-        format, w, stochastic ? Rounding::kStochastic : Rounding::kNearestEven, Overflow::kInfinity, codes,
-        stochastic ? RandomBits(rng_.AtStep(steps_).Stream(HashStream(names_[i])), begin) : RandomBits());
+    EncodeAll(format, w, stochastic ? Rounding::kStochastic : Rounding::kNearestEven, Overflow::kInfinity,
+              codes, stochastic ? RandomBits(rng.Stream(remembered.stream), begin) : RandomBits());
     return;
   }
-  const absl::Span<uint16_t> excess = absl::MakeSpan(excess_[i]).subspan(begin, n);
+  const absl::Span<uint16_t> excess(remembered.excess + begin, n);
   DecodeAll(format, excess, o);
   for (size_t j = 0; j < n; ++j) w[j] -= o[j];
-  kernel(w.data(), p.grad.data() + begin, slots, n);
+  kernel(w.data(), p.grad.data() + begin, SlotsFrom(remembered, begin), n);
   EncodeAll(format, w, Rounding::kNearestEven, Overflow::kInfinity, codes);
   DecodeAll(format, codes, o);
   // Beyond the largest number there is nothing to give back.
@@ -104,18 +177,19 @@ void Optimizer::Update16(const Kernel& kernel, const ParamRef& p, const std::arr
 }
 
 OptimizerState Optimizer::State() const {
-  OptimizerState state{.steps = steps_};
-  if (steps_ == 0) return state;
+  OptimizerState state{.steps = steps()};
+  if (state.steps == 0) return state;
   for (size_t i = 0; i < names_.size(); ++i) {
     for (size_t k = 0; k < slots_.size(); ++k) {
-      state.tensors.push_back({absl::StrCat(slots_[k], "/", names_[i]), arrays_[i * slots_.size() + k]});
+      state.tensors.push_back(
+          {absl::StrCat(slots_[k], "/", names_[i]), arrays_[i * slots_.size() + k].span<float>()});
     }
   }
   excess_floats_.assign(excess_.size(), {});
   for (size_t i = 0; i < excess_.size(); ++i) {
-    if (excess_[i].empty()) continue;
-    excess_floats_[i].resize(excess_[i].size());
-    DecodeAll(formats_[i], excess_[i], absl::MakeSpan(excess_floats_[i]));
+    if (!excess_[i].defined()) continue;
+    excess_floats_[i].resize(sizes_[i]);
+    DecodeAll(formats_[i], Codes(excess_[i]), absl::MakeSpan(excess_floats_[i]));
     state.tensors.push_back({absl::StrCat(kExcess, "/", names_[i]), excess_floats_[i]});
   }
   return state;
@@ -165,12 +239,15 @@ absl::Status Optimizer::Restore(absl::Span<const ParamRef> params, const Optimiz
         saved.begin()->first, state.steps, Describe()));
   }
   Allocate(params);
-  if (state.steps > 0) arrays_ = std::move(arrays);
-  for (size_t i = 0; i < excesses.size(); ++i) {
-    EncodeAll(params[i].weights16.format, excesses[i], Rounding::kNearestEven, Overflow::kInfinity,
-              absl::MakeSpan(excess_[i]));
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    std::copy(arrays[i].begin(), arrays[i].end(), arrays_[i].data<float>());
   }
-  steps_ = state.steps;
+  for (size_t i = 0; i < excesses.size(); ++i) {
+    if (!excess_[i].defined()) continue;
+    EncodeAll(params[i].weights16.format, excesses[i], Rounding::kNearestEven, Overflow::kInfinity,
+              absl::MakeSpan(static_cast<uint16_t*>(excess_[i].raw()), sizes_[i]));
+  }
+  *steps_.data<int64_t>() = state.steps;
   return absl::OkStatus();
 }
 

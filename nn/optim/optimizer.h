@@ -23,7 +23,9 @@
 #include "absl/types/span.h"
 #include "base/philox.h"
 #include "fp16/format.h"
+#include "nn/optim/optimizer_kernels.h"
 #include "nn/optim/step_options.h"
+#include "tensor/tensor.h"
 
 namespace halftone {
 
@@ -71,6 +73,12 @@ struct OptimizerState {
   std::vector<StateTensor> tensors = {};  // empty before the first step, and always for SGD without momentum
 };
 
+// What of a step only the device knows, so far: scalars on it. One that is not defined has no say.
+struct DeviceStep {
+  Tensor gradient_factor;  // float32: times StepOptions::gradient_factor
+  Tensor found_inf;        // int32: other than 0, the step changes nothing and does not count
+};
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -84,7 +92,13 @@ class Optimizer {
   // of them is allocated in the first step (or by Restore).
   void Step(absl::Span<const ParamRef> params, const StepOptions& options);
 
-  // Views into this optimiser: valid until the next Step or Restore.
+  // The same in the memory of `device`, where all spans of `params` are; an accelerator does it later, and
+  // waits for nothing if it has OptimizerKernels. What is remembered is there from now on; the device outlives
+  // the optimiser.
+  void StepOn(Device& device, absl::Span<const ParamRef> params, const StepOptions& options,
+              const DeviceStep& known);
+
+  // Views into this optimiser: valid until the next Step or Restore. Waits for the device.
   OptimizerState State() const;
 
   // Continues from `state`, copying it; `params` are those of the steps to come (their gradients are not
@@ -95,10 +109,11 @@ class Optimizer {
   // One line for logs and reports: "SGD, momentum 0.9, weight decay 0.0005".
   virtual std::string Describe() const = 0;
 
-  int64_t steps() const { return steps_; }
+  // Steps taken. Waits for the device.
+  int64_t steps() const { return *steps_.data<int64_t>(); }
 
  protected:
-  static constexpr size_t kMaxSlots = 2;
+  static constexpr size_t kMaxSlots = kOptimizerSlots;
 
   // Updates n elements of one parameter; slots[k] points at the part of slots[k] (see below) that belongs to
   // them. Called from several threads.
@@ -111,26 +126,35 @@ class Optimizer {
 
   // The update of step number t = 1, 2, ..., with the weight decay or without.
   virtual Kernel Prepare(const StepOptions& options, int64_t t, bool decays) const = 0;
+  // Calls that one of `kernels` which is this optimiser's.
+  virtual void StepOnDevice(const OptimizerKernels& kernels, const StepOptions& options,
+                            const DeviceUpdate& update) const = 0;
 
  private:
   bool KeepsExcess(const ParamRef& param) const {
     return rounding_ == WeightRounding::kKahan && param.value.empty();
   }
   void Allocate(absl::Span<const ParamRef> params);
-  void Update16(const Kernel& kernel, const ParamRef& param, const std::array<float*, kMaxSlots>& slots,
-                size_t i, size_t begin, size_t end);
+  void MoveTo(Device& device);
+  // Allocates what is not yet; checks the arguments of a step.
+  void Begin(absl::Span<const ParamRef> params, const StepOptions& options);
+  std::vector<DeviceParam> DeviceParams(absl::Span<const ParamRef> params);
+  void Update16(const Kernel& kernel, const ParamRef& param, const DeviceParam& remembered, const Rng& rng,
+                size_t begin, size_t end) const;
 
+  Device cpu_{nullptr};
+  Device* device_ = &cpu_;  // that what is remembered is on
   const std::vector<std::string> slots_;
-  int64_t steps_ = 0;
+  Tensor steps_;  // int64
   bool allocated_ = false;
-  std::vector<std::string> names_;          // of the parameters
-  std::vector<size_t> sizes_;               // of the parameters
-  std::vector<std::vector<float>> arrays_;  // slot k of parameter i is arrays_[i * slots_.size() + k]
+  std::vector<std::string> names_;  // of the parameters
+  std::vector<size_t> sizes_;       // of the parameters
+  std::vector<Tensor> arrays_;      // float32; slot k of parameter i is arrays_[i * slots_.size() + k]
   WeightRounding rounding_ = WeightRounding::kNearest;
   Rng rng_ = Rng(0);
   // Of kKahan, for parameters without value: the weights less these are what the updates add up to. As codes
   // of the weights' format, and for State as floats.
-  std::vector<std::vector<uint16_t>> excess_;
+  std::vector<Tensor> excess_;
   std::vector<FloatFormat> formats_;  // of the parameters' 16-bit weights
   mutable std::vector<std::vector<float>> excess_floats_;
 };

@@ -14,6 +14,7 @@
 
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "nn/optim/optimizer.h"
@@ -21,17 +22,22 @@
 
 namespace halftone::nn {
 
-// The float32 gradients, an array a parameter: zeros for those on which the loss did not depend. That none
-// has a gradient is an error.
+// Gradients of zeros for those parameters on which the loss did not depend. That none has a gradient is an
+// error.
+absl::Status FillGradients(absl::Span<Parameter* const> parameters);
+
+// The float32 gradients, an array a parameter; as FillGradients.
 absl::StatusOr<std::vector<absl::Span<float>>> GradientsOf(absl::Span<Parameter* const> parameters);
 
 // What an optimiser takes: masters with the working copies that they have, or 16-bit weights alone. The
 // gradients of those that have one.
 std::vector<ParamRef> ParamRefs(absl::Span<Parameter* const> parameters);
 
-// One step of the optimiser. Working copies that exist are written in its pass; others are cast at their next
-// use.
-void Step(Optimizer& optimizer, absl::Span<Parameter* const> parameters, const StepOptions& options);
+// One step of the optimiser, on the parameters' device: Optimizer::StepOn. All have gradients (GradientsOf, or
+// DeviceScaler::Unscale, sees to that). Working copies that exist are written in its pass; others are cast at
+// their next use.
+void Step(Optimizer& optimizer, absl::Span<Parameter* const> parameters, const StepOptions& options,
+          const DeviceStep& known = {});
 
 void ClearGradients(absl::Span<Parameter* const> parameters);
 

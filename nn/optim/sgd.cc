@@ -29,17 +29,24 @@ class Sgd : public Optimizer {
   }
 
  private:
+  SgdRule RuleOf(const StepOptions& step) const {
+    return {.kind = kind_,
+            .learning_rate = step.learning_rate,
+            .momentum = step.momentum.value_or(options_.momentum),
+            .dampening = options_.dampening,
+            .weight_decay = options_.weight_decay};
+  }
+
   Kernel Prepare(const StepOptions& step, int64_t t, bool decays) const override {
-    const float momentum = static_cast<float>(step.momentum.value_or(options_.momentum));
-    const SgdScalars scalars = {.gradient_factor = step.gradient_factor,
-                                .learning_rate = static_cast<float>(step.learning_rate),
-                                .weight_decay = decays ? static_cast<float>(options_.weight_decay) : 0,
-                                .keep = t == 1 ? 0 : momentum,
-                                .take = t == 1 ? 1 : static_cast<float>(1 - options_.dampening),
-                                .lookahead = momentum};
+    const SgdScalars scalars = RuleOf(step).At(t, decays, step.gradient_factor);
     return
         [scalars, kind = kind_](float* value, const float* grad, const std::array<float*, kMaxSlots>& slots,
                                 size_t n) { SgdKernel(kind, scalars, value, grad, slots[0], n); };
+  }
+
+  void StepOnDevice(const OptimizerKernels& kernels, const StepOptions& step,
+                    const DeviceUpdate& update) const override {
+    kernels.sgd(RuleOf(step), update);
   }
 
   const SgdOptions options_;

@@ -269,8 +269,8 @@ Tensor ActivationBackwardLearned(const Activation& activation, const Tensor& sav
   std::vector<double> sums((n + kGrain - 1) / kGrain);
   ParallelForBlocks(n, kGrain, [&](size_t block, size_t begin, size_t end) {
     const size_t at = begin * size;
-    sums[block] =
-        implementation.backward_learned(activation, dy.dtype(), a, from_saved + at, from_dy + at, end - begin);
+    sums[block] = implementation.backward_learned(activation, dy.dtype(), a, from_saved + at, from_dy + at,
+                                                  end - begin);
   });
   double sum = 0;
   for (const double s : sums) sum += s;

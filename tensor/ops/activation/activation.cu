@@ -202,10 +202,9 @@ __device__ inline Normal<float> NormalOf(float a) {
   const float square = a * a, lost = std::fma(a, a, -square), rounded = std::exp(-0.5f * square);
   const float e = std::fma(rounded, -0.5f * lost, rounded);
   const auto step = [a](float sum, float c) { return std::fma(sum, a, c); };
-  const float numerator =
-      step(step(step(step(0.003992266f, 0.03980854f), 0.18080406f), 0.4350363f), 0.5f);
-  const float denominator = step(
-      step(step(step(step(0.010006981f, 0.099792734f), 0.46304765f), 1.1924422f), 1.6679574f), 1.0f);
+  const float numerator = step(step(step(step(0.003992266f, 0.03980854f), 0.18080406f), 0.4350363f), 0.5f);
+  const float denominator =
+      step(step(step(step(step(0.010006981f, 0.099792734f), 0.46304765f), 1.1924422f), 1.6679574f), 1.0f);
   return {e * numerator / denominator, e * 0.398942280f};
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "fp16/convert.h"
+#include "tensor/ops/cast/cast_kernels.h"
 
 namespace halftone::ops {
 namespace {
@@ -34,6 +35,10 @@ Tensor Cast(const Tensor& x, DType to) {
   HALFTONE_CHECK(IsFloat(x.dtype()) && IsFloat(to));
   if (x.dtype() == to) return x;
   Tensor y = Tensor::Empty(x.device(), to, x.shape());
+  if (const auto* kernels = x.device().Kernels<CastKernels>()) {
+    kernels->cast(x, y);
+    return y;
+  }
   VisitFloat(x.dtype(), [&](auto from_type) {
     VisitFloat(to, [&](auto to_type) {
       using From = decltype(from_type);

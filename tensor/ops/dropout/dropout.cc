@@ -7,12 +7,20 @@
 
 #include "base/parallel.h"
 #include "fp16/convert.h"
+#include "tensor/ops/dropout/dropout_kernels.h"
 
 namespace halftone::ops {
 namespace {
 
 constexpr size_t kGrain = 1 << 12;  // elements that are worth a thread
 constexpr size_t kBlock = 256;      // that lie in a core's nearest cache, with their random bits
+
+// Rng::Uniform, a multiple of 2^-24, is below p in float where its 24 bits are below this.
+uint32_t Limit(double p) {
+  return static_cast<uint32_t>(std::ceil(static_cast<double>(static_cast<float>(p)) * (1 << 24)));
+}
+
+double Scale(double p) { return 1 / (1 - p); }
 
 // x and y are the n elements from `first` on; they may be the same.
 template <typename A>
@@ -25,9 +33,8 @@ void ApplyBlock(const A* x, A scale, uint32_t limit, const Rng& rng, size_t firs
 template <typename T>
 void Apply(const T* x, double p, const Rng& rng, size_t begin, size_t end, T* y) {
   using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
-  const A scale = static_cast<A>(1 / (1 - p));
-  // Rng::Uniform, a multiple of 2^-24, is below p in float.
-  const auto limit = static_cast<uint32_t>(std::ceil(static_cast<double>(static_cast<float>(p)) * (1 << 24)));
+  const A scale = static_cast<A>(Scale(p));
+  const uint32_t limit = Limit(p);
   for (size_t first = begin; first < end; first += kBlock) {
     const size_t n = std::min(kBlock, end - first);
     if constexpr (std::is_same_v<T, A>) {
@@ -49,6 +56,10 @@ Tensor DropoutForward(const Tensor& x, double p, const Rng& rng) {
   Tensor y = Tensor::Empty(x.device(), x.dtype(), x.shape());
   if (p == 1) {
     y.FillZero();
+    return y;
+  }
+  if (const auto* kernels = x.device().Kernels<DropoutKernels>()) {
+    kernels->forward(x, Limit(p), Scale(p), rng, y);
     return y;
   }
   VisitFloat(x.dtype(), [&](auto type) {

@@ -3,7 +3,7 @@
 // Srivastava et al.: "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 2014.
 //
 // Element i is dropped if rng.Uniform(i) < p: nothing is stored between forward and backward, and the mask
-// depends neither on the number of threads nor on the dtype.
+// depends neither on the number of threads nor on the dtype or the device.
 #ifndef HALFTONE_TENSOR_OPS_DROPOUT_DROPOUT_H_
 #define HALFTONE_TENSOR_OPS_DROPOUT_DROPOUT_H_
 

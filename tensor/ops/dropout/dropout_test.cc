@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -15,7 +16,7 @@ namespace {
 constexpr Rng kRng = Rng(7).AtStep(3).Stream(5);
 
 TEST(DropoutTest, MaskIsAFunctionOfTheIndexAlone) {
-  Device device;
+  Device& device = TestDevice();
   const double p = 0.3;
   for (const DType dtype : kFloatDTypes) {
     const Tensor x = FromDoubles(device, dtype, {20003}, std::vector<double>(20003, 1));
@@ -33,7 +34,7 @@ TEST(DropoutTest, MaskIsAFunctionOfTheIndexAlone) {
 
 // The number dropped is binomial: within five standard deviations.
 TEST(DropoutTest, DropsTheFractionAskedFor) {
-  Device device;
+  Device& device = TestDevice();
   const int64_t n = 200000;
   const Tensor x = FromDoubles(device, DType::kF32, {n}, std::vector<double>(n, 1));
   for (const double p : {0.1, 0.5, 0.9}) {
@@ -44,14 +45,14 @@ TEST(DropoutTest, DropsTheFractionAskedFor) {
 }
 
 TEST(DropoutTest, NothingAndEverything) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = FromDoubles(device, DType::kF16, {2}, {INFINITY, 1});
   EXPECT_EQ(DropoutForward(x, 0, kRng).raw(), x.raw());
   EXPECT_EQ(ToDoubles(DropoutForward(x, 1, kRng)), (std::vector<double>{0, 0}));
 }
 
 TEST(DropoutTest, GradientIsThatOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = RandomTensor(device, DType::kF64, {3, 7}, 1),
                weights = RandomTensor(device, DType::kF64, {3, 7}, 2);
   const auto loss = [&] { return WeightedSum(DropoutForward(x, 0.4, kRng), weights); };

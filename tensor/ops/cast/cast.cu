@@ -1,0 +1,60 @@
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "tensor/cuda/kernel.cuh"
+#include "tensor/ops/cast/cast_kernels.h"
+
+namespace halftone::ops {
+namespace {
+
+// What a thread reads and writes at a time.
+constexpr int kPack = 4;
+template <typename T>
+struct alignas(std::min<size_t>(16, kPack * sizeof(T))) Pack {
+  T values[kPack];
+};
+
+// To or from double: narrowed in one rounding too.
+template <typename To, typename From>
+__device__ To CastOne(const From& from) {
+  if constexpr (std::is_same_v<From, double> || std::is_same_v<To, double>) {
+    return static_cast<To>(from);
+  } else {
+    return cuda::Narrow<To>(cuda::Load(&from));
+  }
+}
+
+template <typename From, typename To>
+void CastOf(const Tensor& x, Tensor& y) {
+  const From* from = x.device_data<From>();
+  To* to = y.device_data<To>();
+  const int64_t n = x.elements(), packs = n / kPack;
+  cuda::ForEach(x.device(), packs + n % kPack, [=] __device__(int64_t i) {
+    if (i < packs) {
+      const Pack<From> pack = reinterpret_cast<const Pack<From>*>(from)[i];
+      Pack<To> result;
+      for (int k = 0; k < kPack; ++k) result.values[k] = CastOne<To>(pack.values[k]);
+      reinterpret_cast<Pack<To>*>(to)[i] = result;
+    } else {  // what is left, one by one
+      const int64_t at = packs * kPack + (i - packs);
+      to[at] = CastOne<To>(from[at]);
+    }
+  });
+}
+
+void Cast(const Tensor& x, Tensor& y) {
+  VisitFloat(x.dtype(), [&](auto from_type) {
+    VisitFloat(y.dtype(), [&](auto to_type) {
+      using From = decltype(from_type);
+      using To = decltype(to_type);
+      if constexpr (!std::is_same_v<From, To>) CastOf<From, To>(x, y);
+    });
+  });
+}
+
+}  // namespace
+
+const CastKernels kCastKernels = {.cast = Cast};
+
+}  // namespace halftone::ops

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <vector>
 
 #include "tensor/ops/batch_norm/batch_norm_implementations.h"
+#include "tensor/ops/batch_norm/batch_norm_kernels.h"
 
 namespace halftone::ops {
 namespace {
@@ -26,9 +28,13 @@ const BatchNormImplementation& Choose(DType dtype) {
   return *row;
 }
 
-std::vector<double> Values(const BatchNormProblem& problem, const Tensor& t) {
+void CheckStatistics(const BatchNormProblem& problem, const Tensor& t) {
   HALFTONE_CHECK(t.dtype() == StatisticsDType(problem.dtype));
   HALFTONE_CHECK(static_cast<size_t>(t.elements()) == problem.channels);
+}
+
+std::vector<double> Values(const BatchNormProblem& problem, const Tensor& t) {
+  CheckStatistics(problem, t);
   if (t.dtype() == DType::kF64) return {t.data<double>(), t.data<double>() + problem.channels};
   return {t.data<float>(), t.data<float>() + problem.channels};
 }
@@ -58,11 +64,29 @@ BatchNormAffine Affine(const BatchNormProblem& problem, const Tensor& gamma, con
   return affine;
 }
 
+Tensor EmptyStatistics(const Tensor& x) {
+  return Tensor::Empty(x.device(), StatisticsDType(x.dtype()), {x.shape()[-1]});
+}
+
+void CheckResidual(const Tensor& residual, const Tensor& x) {
+  if (!residual.defined()) return;
+  HALFTONE_CHECK(residual.dtype() == x.dtype() && residual.shape() == x.shape());
+}
+
 // The residual's elements; null for none.
 const void* ResidualOf(const Tensor& residual, const Tensor& x) {
-  if (!residual.defined()) return nullptr;
-  HALFTONE_CHECK(residual.dtype() == x.dtype() && residual.shape() == x.shape());
+  CheckResidual(residual, x);
   return residual.raw();
+}
+
+// What an accelerator has of this op; null where the host computes.
+const BatchNormKernels* KernelsFor(const BatchNormProblem& problem, const Tensor& x, const Tensor& residual,
+                                   std::initializer_list<const Tensor*> statistics) {
+  const auto* kernels = x.device().Kernels<BatchNormKernels>();
+  if (kernels == nullptr) return nullptr;
+  CheckResidual(residual, x);
+  for (const Tensor* t : statistics) CheckStatistics(problem, *t);
+  return kernels;
 }
 
 }  // namespace
@@ -77,6 +101,13 @@ BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Ten
                                  const Tensor& residual) {
   const BatchNormProblem problem = Problem(x, options);
   HALFTONE_CHECK(problem.rows >= 2);
+  if (const auto* kernels = KernelsFor(problem, x, residual, {&gamma, &beta, &running_mean, &running_var})) {
+    BatchNormResult result = {.y = Tensor::Empty(x.device(), x.dtype(), x.shape()),
+                              .mean = EmptyStatistics(x),
+                              .inv_std = EmptyStatistics(x)};
+    kernels->forward(x, gamma, beta, running_mean, running_var, options, residual, result);
+    return result;
+  }
   const BatchNormImplementation& implementation = Choose(x.dtype());
   BatchNormMoments moments = implementation.moments(problem, x.raw());
 
@@ -105,6 +136,10 @@ Tensor BatchNormInference(const Tensor& x, const Tensor& gamma, const Tensor& be
   Tensor y = Tensor::Empty(x.device(), x.dtype(), x.shape());
   if (x.elements() == 0) return y;
   const BatchNormProblem problem = Problem(x, options);
+  if (const auto* kernels = KernelsFor(problem, x, residual, {&gamma, &beta, &running_mean, &running_var})) {
+    kernels->inference(x, gamma, beta, running_mean, running_var, options, residual, y);
+    return y;
+  }
   std::vector<double> inv_std = Values(problem, running_var);
   for (double& v : inv_std) v = 1 / std::sqrt(v + options.eps);
   const BatchNormAffine affine = Affine(problem, gamma, beta, running_mean, FromValues(x, inv_std));
@@ -117,11 +152,23 @@ BatchNormGradients BatchNormBackward(const Tensor& x, const Tensor& gamma, const
                                      const BatchNormOptions& options, const Tensor& residual_y) {
   HALFTONE_CHECK(dy.dtype() == x.dtype() && dy.shape() == x.shape());
   BatchNormProblem problem = Problem(x, options);
+  const bool by_y = residual_y.defined() && options.activation != BatchNormActivation::kNone;
+  if (const auto* kernels = KernelsFor(problem, x, residual_y, {&gamma, &beta, &mean, &inv_std})) {
+    const auto like_x = [&] { return Tensor::Empty(x.device(), x.dtype(), x.shape()); };
+    BatchNormGradients gradients = {.dx = like_x(),
+                                    .dgamma = EmptyStatistics(x),
+                                    .dbeta = EmptyStatistics(x),
+                                    .dresidual = by_y ? like_x() : Tensor()};
+    kernels->backward(x, gamma, beta, mean, inv_std, dy, options.activation, by_y ? residual_y : Tensor(),
+                      gradients);
+    if (residual_y.defined() && !by_y) gradients.dresidual = dy;
+    return gradients;
+  }
   const BatchNormImplementation& implementation = Choose(x.dtype());
   const BatchNormAffine affine = Affine(problem, gamma, beta, mean, inv_std);
   Tensor passed = dy;
   BatchNormSums sums;
-  if (residual_y.defined() && options.activation != BatchNormActivation::kNone) {
+  if (by_y) {
     passed = Tensor::Empty(x.device(), x.dtype(), x.shape());
     sums = implementation.residual_sums(problem, x.raw(), ResidualOf(residual_y, x), dy.raw(), affine,
                                         passed.raw());

@@ -11,6 +11,7 @@
 #include "nlohmann/json.hpp"
 #include "tensor/ops/batch_norm/batch_norm_implementations.h"
 #include "tensor/ops/elementwise/elementwise.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -48,7 +49,7 @@ struct Outcome {
 };
 
 Outcome OutcomeOf(const BatchNormImplementation& implementation, const Case& c) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = RandomTensor(device, c.dtype, {c.rows, c.channels}, 1);
   const Tensor dy = RandomTensor(device, c.dtype, {c.rows, c.channels}, 2);
   const auto coefficient = [&](uint64_t seed) {
@@ -143,7 +144,7 @@ TEST(BatchNormTest, SameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
 
 // Far from zero, with one wild row at the beginning, the sum of squares alone would lose everything.
 TEST(BatchNormTest, VarianceIsAccurateFarFromZero) {
-  Device device;
+  Device& device = TestDevice();
   for (const double offset : {0.0, 1e3, -1e5}) {
     const int64_t rows = 5000, channels = 3;
     Tensor x = RandomTensor(device, DType::kF32, {rows, channels}, 1);
@@ -160,8 +161,38 @@ TEST(BatchNormTest, VarianceIsAccurateFarFromZero) {
   }
 }
 
+// The same by the functions themselves, on whatever device: in batches that one block of threads sees whole, and that
+// many share.
+TEST(BatchNormTest, IsAccurateFarFromZero) {
+  Device& device = TestDevice();
+  for (const auto& [rows, channels] : {std::pair<int64_t, int64_t>{70, 3}, {9000, 3}, {3000, 40}, {600, 300}}) {
+    for (const double offset : {0.0, 1e3, -1e5}) {
+      SCOPED_TRACE(testing::Message() << rows << " rows, " << channels << " channels, at " << offset);
+      const Shape shape = {rows, channels};
+      std::vector<double> values = ToDoubles(RandomTensor(device, DType::kF32, shape, 1));
+      for (size_t i = 0; i < values.size(); ++i) values[i] += offset + (i < size_t(channels) ? 100 : 0);
+      const auto run = [&](DType dtype) {
+        const Tensor x = FromDoubles(device, dtype, shape,
+                                     ToDoubles(FromDoubles(device, DType::kF32, shape, values)));
+        const Tensor gamma = FromDoubles(device, dtype, {channels}, std::vector<double>(channels, 1)),
+                     beta = Tensor::Zeros(device, dtype, {channels});
+        Tensor mean = beta.Clone(), var = beta.Clone();
+        const BatchNormResult r = BatchNormForward(x, gamma, beta, mean, var, {.momentum = 1});
+        return std::vector<std::vector<double>>{ToDoubles(mean), ToDoubles(var), ToDoubles(r.inv_std)};
+      };
+      const auto actual = run(DType::kF32), expected = run(DType::kF64);
+      for (int64_t c = 0; c < channels; ++c) {
+        const double deviation = std::sqrt(expected[1][c]);
+        EXPECT_NEAR(actual[0][c], expected[0][c], 1e-6 * deviation + std::abs(offset) * 0x1p-24);
+        EXPECT_NEAR(actual[1][c], expected[1][c], 1e-6 * expected[1][c]);
+        EXPECT_NEAR(actual[2][c], expected[2][c], 1e-6 * expected[2][c]);
+      }
+    }
+  }
+}
+
 TEST(BatchNormTest, ConstantInputHasNoVariance) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = FromDoubles(device, DType::kF32, {1000, 2}, std::vector<double>(2000, 0.1));
   const Tensor gamma = FromDoubles(device, DType::kF32, {2}, {1, 2}),
                beta = FromDoubles(device, DType::kF32, {2}, {3, 4});
@@ -172,7 +203,7 @@ TEST(BatchNormTest, ConstantInputHasNoVariance) {
 }
 
 TEST(BatchNormTest, NanReachesEveryElementOfItsChannelAlone) {
-  Device device;
+  Device& device = TestDevice();
   Tensor x = RandomTensor(device, DType::kF32, {50, 2}, 1);
   x.data<float>()[7 * 2] = NAN;
   const Tensor ones = FromDoubles(device, DType::kF32, {2}, {1, 1});
@@ -184,7 +215,7 @@ TEST(BatchNormTest, NanReachesEveryElementOfItsChannelAlone) {
 }
 
 TEST(BatchNormTest, GradientsAreThoseOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   const Shape shape = {2, 3, 2, 3};
   const Tensor x = RandomTensor(device, DType::kF64, shape, 1),
                weights = RandomTensor(device, DType::kF64, shape, 2);
@@ -217,7 +248,7 @@ TEST(BatchNormTest, GradientsAreThoseOfFiniteDifferences) {
 }
 
 TEST(BatchNormTest, InferenceAddsTheResidualAndActivates) {
-  Device device;
+  Device& device = TestDevice();
   const auto vector = [&](double v) { return FromDoubles(device, DType::kF32, {1}, {v}); };
   const Tensor x = FromDoubles(device, DType::kF32, {5, 1}, {-3, 1, 2, 3, 10});
   const Tensor residual = FromDoubles(device, DType::kF32, {5, 1}, {1, 1, -8, 1, 1});
@@ -232,7 +263,7 @@ TEST(BatchNormTest, InferenceAddsTheResidualAndActivates) {
 
 // Where rounding to 16 bits is the only difference.
 TEST(BatchNormTest, SixteenBitsAreCloseToDouble) {
-  Device device;
+  Device& device = TestDevice();
   const Shape shape = {4, 5, 5, 10};
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     const auto run = [&](DType type, DType statistics) {
@@ -292,7 +323,7 @@ void ExpectNearByChannel(const Tensor& actual, const Tensor& expected, double to
 TEST(BatchNormTest, GoldensOfPyTorch) {
   std::ifstream file("tensor/ops/batch_norm/testdata/batch_norm.json");
   const nlohmann::json goldens = nlohmann::json::parse(file);
-  Device device;
+  Device& device = TestDevice();
   for (const auto& [dtype, tolerance] : {std::pair{DType::kF64, 1e-12}, {DType::kF32, 1e-4}}) {
     const auto tensor = [&, dtype = dtype](const nlohmann::json& j) { return FromJson(device, dtype, j); };
     for (const std::string name : {"batch_norm_train", "batch_norm_eval"}) {

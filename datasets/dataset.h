@@ -49,7 +49,7 @@ class Dataset {
   void LimitTest(int64_t size);
 
   // Shuffled, without an epoch's last batch where it is not full; and the test split in the order of its
-  // file, as a whole. This and the device must outlive the batches. Errors: as those of DataLoader and
+  // file, as a whole. The batches lie on device.host(). This and the device must outlive them. Errors: as those of DataLoader and
   // TextLoader; augmenting texts.
   absl::StatusOr<std::unique_ptr<BatchSource>> TrainBatches(Device& device, const BatchOptions& options,
                                                             LoaderPosition start = {}) const;

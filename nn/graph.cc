@@ -95,6 +95,7 @@ void Graph::Backward(const Variable& root, double seed) {
 }
 
 void Graph::Profile(absl::string_view op, const std::string* module, bool backward, size_t bytes) {
+  device().Synchronize();
   const auto now = std::chrono::steady_clock::now();
   options_.profile({.module = module == nullptr ? absl::string_view() : *module,
                     .op = op,

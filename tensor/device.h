@@ -26,11 +26,17 @@ class Device {
   // The CPU. What it has to say goes to `notes`; null: nowhere.
   explicit Device(std::FILE* notes = stderr) : notes_(notes) {}
   Device(std::unique_ptr<Accelerator> accelerator, std::FILE* notes)
-      : notes_(notes), accelerator_(std::move(accelerator)), allocator_(accelerator_.get()) {}
+      : notes_(notes),
+        accelerator_(std::move(accelerator)),
+        host_(std::make_unique<Device>(notes)),
+        allocator_(accelerator_.get()) {}
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
   CachingAllocator& allocator() { return allocator_; }
+
+  // Where the host makes what this device is given later: the device itself if it is the CPU.
+  Device& host() { return host_ == nullptr ? *this : *host_; }
 
   // Null: this is the CPU.
   Accelerator* accelerator() const { return accelerator_.get(); }
@@ -71,6 +77,7 @@ class Device {
  private:
   std::FILE* notes_;
   std::unique_ptr<Accelerator> accelerator_;
+  std::unique_ptr<Device> host_;  // null: it is this one
   CachingAllocator allocator_;
   std::unordered_map<std::type_index, const void*> kernels_;
   mutable absl::Mutex mutex_;

@@ -16,6 +16,7 @@
 #include "datasets/dataset.h"
 #include "nn/functional.h"
 #include "tensor/ops/cast/cast.h"
+#include "train/open_device.h"
 #include "train/progress.h"
 #include "train/trained_model.h"
 
@@ -46,7 +47,8 @@ class Candidate {
   static absl::StatusOr<std::unique_ptr<Candidate>> Create(const TrainedRun& run, const amp::Recipe& recipe,
                                                            const Dataset& dataset) {
     std::unique_ptr<Candidate> made(new Candidate(recipe));
-    ASSIGN_OR_RETURN(made->trained_, LoadModel(run, recipe, dataset, made->device_));
+    ASSIGN_OR_RETURN(made->device_, OpenDevice(run.config.run(), /*notes=*/nullptr));
+    ASSIGN_OR_RETURN(made->trained_, LoadModel(run, recipe, dataset, *made->device_));
     return made;
   }
 
@@ -54,29 +56,31 @@ class Candidate {
     for (int i = 0; i < kWarmUps; ++i) Run(batch, /*counts=*/false);
     // Where the working copies were made, not what a pass takes.
     result_.activation_bytes = result_.peak_bytes = 0;
-    result_.weight_bytes = device_.allocator().stats().live_bytes;
+    result_.weight_bytes = device_->allocator().stats().live_bytes;
   }
 
   // counts: whether its time does.
   BatchResult Run(const Batch& from, bool counts) {
     // The loader's batch lies on another device.
-    Tensor input = Tensor::Empty(device_, from.input.dtype(), from.input.shape());
-    input.CopyFrom(from.input);
-    const int64_t before = device_.allocator().stats().live_bytes;
-    device_.allocator().ResetPeak();
+    const Tensor input = from.input.To(*device_);
+    device_->Synchronize();
+    const int64_t before = device_->allocator().stats().live_bytes;
+    device_->allocator().ResetPeak();
     const Clock::time_point start = Clock::now();
     nn::Graph graph(
-        {.device = &device_, .policy = &trained_.policies.whole, .overrides = trained_.policies.parts,
+        {.device = device_.get(), .policy = &trained_.policies.whole, .overrides = trained_.policies.parts,
          .gradients = false});
     const nn::Variable logits = trained_.model->Forward(graph.Input(input));
+    device_->Synchronize();
     if (counts) seconds_.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-    const int64_t peak = device_.allocator().stats().peak_bytes;
+    const int64_t peak = device_->allocator().stats().peak_bytes;
     result_.activation_bytes = std::max(result_.activation_bytes, peak - before);
     result_.peak_bytes = std::max(result_.peak_bytes, peak);
+    const Tensor labels = from.labels.To(*device_);
     const Tensor floats = ops::Cast(logits.value(), DType::kF32);
     return {.logits = {floats.span<float>().begin(), floats.span<float>().end()},
-            .loss = nn::ClassificationLoss(logits, from.labels).Item(),
-            .correct = nn::CountCorrect(logits.value(), from.labels)};
+            .loss = nn::ClassificationLoss(logits, labels).Item(),
+            .correct = nn::CountCorrect(logits.value(), labels)};
   }
 
   void Add(const BatchResult& result, const BatchResult& reference, int64_t images) {
@@ -97,7 +101,7 @@ class Candidate {
   RecipeEvaluation Result(int64_t batch_size) {
     result_.loss = loss_sum_ / static_cast<double>(images_);
     result_.accuracy = accuracy();
-    result_.notes = device_.Said();
+    result_.notes = device_->Said();
     std::sort(seconds_.begin(), seconds_.end());
     const size_t n = seconds_.size();
     result_.median_seconds = (seconds_[(n - 1) / 2] + seconds_[n / 2]) / 2;
@@ -118,7 +122,7 @@ class Candidate {
                  std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference);
   }
 
-  Device device_{/*notes=*/nullptr};
+  std::unique_ptr<Device> device_;  // outlives the model
   TrainedModel trained_;
   std::vector<double> seconds_;  // of each batch that counts
   double loss_sum_ = 0;

@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "train/build.h"
 #include "train/config.h"
+#include "train/open_device.h"
 #include "train/trainer.h"
 
 namespace halftone {
@@ -112,7 +113,8 @@ absl::StatusOr<StepProfile> ProfileTraining(TrainConfig config, int64_t warmup, 
     return absl::InvalidArgumentError("expected 1 or more steps, and to warm up as well");
   RETURN_IF_ERROR(ResolveTrainConfig(config));
   SetNumThreads(config.run().threads());
-  Device device(/*notes=*/nullptr);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Device> opened, OpenDevice(config.run(), /*notes=*/nullptr));
+  Device& device = *opened;
   ASSIGN_OR_RETURN(const Dataset dataset, LoadConfiguredDataset(config.data()));
   const DataConfig& data = config.data();
   ASSIGN_OR_RETURN(const std::unique_ptr<BatchSource> batches,

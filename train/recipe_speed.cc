@@ -9,6 +9,7 @@
 #include "base/philox.h"
 #include "base/status_macros.h"
 #include "train/build.h"
+#include "train/open_device.h"
 #include "train/trainer.h"
 
 namespace halftone {
@@ -35,9 +36,10 @@ absl::StatusOr<Batch> SomeBatch(Device& device, const TrainConfig& config, const
 
 absl::StatusOr<double> StepSeconds(const TrainConfig& config, const Dataset& dataset) {
   using Clock = std::chrono::steady_clock;
-  Device device(/*notes=*/nullptr);
-  ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, MakeTrainer(config, dataset, /*total_steps=*/kSteps, device));
-  ASSIGN_OR_RETURN(const Batch batch, SomeBatch(device, config, dataset));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, OpenDevice(config.run(), /*notes=*/nullptr));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
+                   MakeTrainer(config, dataset, /*total_steps=*/kSteps, *device));
+  ASSIGN_OR_RETURN(const Batch batch, SomeBatch(device->host(), config, dataset));
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < kSteps; ++i) {
     const Clock::time_point start = Clock::now();

@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
-#include "base/cpu.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/status_macros.h"
@@ -22,6 +21,7 @@
 #include "train/checkpoint.h"
 #include "train/config.h"
 #include "train/event_file.h"
+#include "train/open_device.h"
 #include "train/pretrained.h"
 #include "train/progress.h"
 #include "train/recipe_speed.h"
@@ -47,8 +47,7 @@ class Run {
         options_(options),
         out_(ResolveUserPath(config_.run().out())),
         csv_(out_ + "/metrics.csv"),
-        progress_(options.log),
-        device_(options.log) {}
+        progress_(options.log) {}
 
   absl::StatusOr<RunResult> Go() {
     RETURN_IF_ERROR(Prepare());
@@ -60,22 +59,23 @@ class Run {
  private:
   absl::Status Prepare() {
     SetNumThreads(config_.run().threads());
+    ASSIGN_OR_RETURN(device_, OpenDevice(config_.run(), options_.log));
     ASSIGN_OR_RETURN(dataset_, LoadConfiguredDataset(config_.data()));
     RETURN_IF_ERROR(MakeBatches({}));
     total_steps_ = batches_->batches_per_epoch() * config_.run().epochs();
-    ASSIGN_OR_RETURN(trainer_, MakeTrainer(config_, dataset_, total_steps_, device_));
-    ASSIGN_OR_RETURN(test_batches_, dataset_.TestBatches(device_, config_.data().batch_size()));
+    ASSIGN_OR_RETURN(trainer_, MakeTrainer(config_, dataset_, total_steps_, *device_));
+    ASSIGN_OR_RETURN(test_batches_, dataset_.TestBatches(*device_, config_.data().batch_size()));
     RETURN_IF_ERROR(config_.run().resume() ? Resume() : StartAnew());
     RETURN_IF_ERROR(StartEvents());
     progress_.Line(absl::StrFormat(
-        "%s: %s on %s (%d training and %d test %s), %s, %d epochs of %d steps, %s, %d threads",
+        "%s: %s on %s (%d training and %d test %s), %s, %d epochs of %d steps, %s",
         config_.run().out(), config_.model().name(), dataset_.name(), dataset_.train_size(),
         dataset_.test_size(), dataset_.unit(), config_.precision().recipe(), config_.run().epochs(),
-        batches_->batches_per_epoch(), DescribeCpu(), NumThreads()));
+        batches_->batches_per_epoch(), DescribeDevice(*device_)));
     if (const std::string about = batches_->About(); !about.empty()) progress_.Line(about);
     if (trainer_->quantization().any()) {
       for (const std::string& line : trainer_->quantization().Lines()) progress_.Line(absl::StrCat("quantised: ", line));
-      device_.SayOnce(amp::kEmulated);
+      device_->SayOnce(amp::kEmulated);
     }
     if (options_.compare_with_fp32 && config_.precision().recipe() != "fp32") SayWhetherRecipePays();
     return absl::OkStatus();
@@ -87,13 +87,13 @@ class Run {
     constexpr double kWorthAWord = 1.1;
     const absl::StatusOr<double> ratio = StepTimeOverFp32(config_, dataset_);
     if (!ratio.ok() || *ratio < kWorthAWord) return;
-    device_.SayOnce(absl::StrFormat("%s takes %.2f times as long as fp32 for a step on this machine",
+    device_->SayOnce(absl::StrFormat("%s takes %.2f times as long as fp32 for a step on this machine",
                                     config_.precision().recipe(), *ratio));
   }
 
   absl::Status MakeBatches(LoaderPosition start) {
     const DataConfig& data = config_.data();
-    ASSIGN_OR_RETURN(batches_, dataset_.TrainBatches(device_,
+    ASSIGN_OR_RETURN(batches_, dataset_.TrainBatches(*device_,
                                                      {.batch_size = data.batch_size(),
                                                       .augment = data.augment(),
                                                       .bucket_batches = data.bucket_batches(),
@@ -117,8 +117,8 @@ class Run {
     }
     RETURN_IF_ERROR(MakeDirectories(out_));
     return WriteFileAtomically(out_ + "/config.textproto",
-                               absl::StrCat("# Halftone ", kVersion, ", ", DescribeCpu(), ", ", NumThreads(),
-                                            " threads\n", PrintConfig(config_)));
+                               absl::StrCat("# Halftone ", kVersion, ", ", DescribeDevice(*device_), "\n",
+                                            PrintConfig(config_)));
   }
 
   absl::Status StartEvents() {
@@ -269,7 +269,7 @@ class Run {
   }
 
   int64_t PeakBytes() {
-    return std::max<int64_t>(state_.peak_bytes(), device_.allocator().stats().peak_bytes);
+    return std::max<int64_t>(state_.peak_bytes(), device_->allocator().stats().peak_bytes);
   }
 
   double MeanLoss() const {
@@ -360,7 +360,7 @@ class Run {
           totals.skipped(), totals.steps, 100 * totals.overflow_rate(), totals.scale_increases,
           totals.scale_decreases));
     }
-    for (const std::string& line : device_.Said()) progress_.Line(absl::StrCat("note: ", line));
+    for (const std::string& line : device_->Said()) progress_.Line(absl::StrCat("note: ", line));
   }
 
   const TrainConfig config_;
@@ -370,7 +370,7 @@ class Run {
   std::unique_ptr<EventFile> events_;  // null where none are asked for
   absl::Status event_status_;          // of histograms
   Progress progress_;
-  Device device_;
+  std::unique_ptr<Device> device_;  // outlives what follows
   Dataset dataset_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<BatchSource> batches_, test_batches_;

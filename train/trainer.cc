@@ -81,10 +81,11 @@ nn::GraphOptions Trainer::GraphFor(int64_t part) const {
 }
 
 double Trainer::Differentiate(nn::Graph& graph, const Batch& part, int64_t* correct) {
-  const nn::Variable logits = model_->Forward(graph.Input(part.input));
-  const nn::Variable loss = nn::ClassificationLoss(logits, part.labels, options_.loss);
+  const nn::Variable logits = model_->Forward(graph.Input(part.input.To(device_)));
+  const Tensor labels = part.labels.To(device_);
+  const nn::Variable loss = nn::ClassificationLoss(logits, labels, options_.loss);
   graph.Backward(loss, /*seed=*/scaler_.scale());
-  if (correct != nullptr) *correct += nn::CountCorrect(logits.value(), part.labels);
+  if (correct != nullptr) *correct += nn::CountCorrect(logits.value(), labels);
   return loss.Item();
 }
 
@@ -137,6 +138,7 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
 // Profiles the part of a step that ends now, and begins the next.
 void Trainer::Tell(absl::string_view part, std::chrono::steady_clock::time_point& since) const {
   if (!profile_) return;
+  device_.Synchronize();
   const auto now = std::chrono::steady_clock::now();
   profile_({.op = part, .begin = std::exchange(since, now), .end = now});
 }
@@ -208,10 +210,11 @@ Evaluation Trainer::Evaluate(BatchSource& batches) {
     options.training = false;
     options.gradients = false;
     nn::Graph graph(std::move(options));
-    const nn::Variable logits = model_->Forward(graph.Input(batch.input));
-    const int64_t n = batch.labels.elements();
-    loss_sum += nn::ClassificationLoss(logits, batch.labels, {.softmax = options_.loss.softmax}).Item() * static_cast<double>(n);
-    correct += nn::CountCorrect(logits.value(), batch.labels);
+    const nn::Variable logits = model_->Forward(graph.Input(batch.input.To(device_)));
+    const Tensor labels = batch.labels.To(device_);
+    const int64_t n = labels.elements();
+    loss_sum += nn::ClassificationLoss(logits, labels, {.softmax = options_.loss.softmax}).Item() * static_cast<double>(n);
+    correct += nn::CountCorrect(logits.value(), labels);
     images += n;
   }
   return {.loss = loss_sum / static_cast<double>(images),

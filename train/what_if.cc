@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "nn/functional.h"
 #include "quant/quant_format.h"
+#include "train/open_device.h"
 #include "train/progress.h"
 #include "train/trained_model.h"
 
@@ -46,7 +47,8 @@ class Measurement {
         batch_size_(options.batch_size > 0 ? options.batch_size : run.config.data().batch_size()) {}
 
   absl::StatusOr<WhatIfRow> Measure(const std::vector<amp::QuantizationRule>& rules) const {
-    Device device(/*notes=*/nullptr);
+    ASSIGN_OR_RETURN(const std::unique_ptr<Device> opened, OpenDevice(run_.config.run(), /*notes=*/nullptr));
+    Device& device = *opened;
     ASSIGN_OR_RETURN(const amp::Recipe fp32, amp::FindRecipe("fp32"));
     ASSIGN_OR_RETURN(const TrainedModel trained, LoadModel(run_, fp32, dataset_, device, rules));
     WhatIfRow row;
@@ -58,10 +60,11 @@ class Measurement {
       if (options_.training_data && options_.limit > 0 && examples >= options_.limit) break;
       const Batch batch = batches->Next();
       nn::Graph graph({.device = &device, .policy = &trained.policies.whole, .gradients = false});
-      const nn::Variable logits = trained.model->Forward(graph.Input(batch.input));
-      const int64_t n = batch.labels.elements();
-      row.loss += nn::ClassificationLoss(logits, batch.labels).Item() * static_cast<double>(n);
-      correct += nn::CountCorrect(logits.value(), batch.labels);
+      const nn::Variable logits = trained.model->Forward(graph.Input(batch.input.To(device)));
+      const Tensor labels = batch.labels.To(device);
+      const int64_t n = labels.elements();
+      row.loss += nn::ClassificationLoss(logits, labels).Item() * static_cast<double>(n);
+      correct += nn::CountCorrect(logits.value(), labels);
       examples += n;
       // The weights are the same in every batch.
       Observer activations(nullptr, &row.activation_error);

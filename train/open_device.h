@@ -1,0 +1,24 @@
+// The device that a config names.
+#ifndef HALFTONE_TRAIN_OPEN_DEVICE_H_
+#define HALFTONE_TRAIN_OPEN_DEVICE_H_
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "tensor/device.h"
+#include "train/proto/train_config.pb.h"
+
+namespace halftone {
+
+// `notes` as Device has them. Errors, a line each: run.device is CUDA in a program that was built without; no such GPU;
+// a driver that is too old.
+absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const RunConfig& config, std::FILE* notes);
+
+// One line of what computes: the processor as DescribeCpu has it, with the threads in use; or the GPU.
+std::string DescribeDevice(const Device& device);
+
+}  // namespace halftone
+
+#endif  // HALFTONE_TRAIN_OPEN_DEVICE_H_

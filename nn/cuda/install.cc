@@ -1,19 +1,29 @@
 #include "nn/cuda/install.h"
 
+#include "nn/optim/optimizer_kernels.h"
+#include "nn/optim/unscale_kernels.h"
 #include "tensor/ops/activation/activation_device_kernels.h"
 #include "tensor/ops/batch_norm/batch_norm_kernels.h"
+#include "tensor/ops/bce/bce_kernels.h"
 #include "tensor/ops/cast/cast_kernels.h"
+#include "tensor/ops/cross_entropy/cross_entropy_kernels.h"
 #include "tensor/ops/dropout/dropout_kernels.h"
 #include "tensor/ops/elementwise/elementwise_kernels.h"
+#include "tensor/ops/mse/mse_kernels.h"
 
 namespace halftone::cuda {
 
 void InstallKernels(Device& device) {
   device.Install(ops::kActivationDeviceKernels);
   device.Install(ops::kBatchNormKernels);
+  device.Install(ops::kBceKernels);
   device.Install(ops::kCastKernels);
+  device.Install(ops::kCrossEntropyKernels);
   device.Install(ops::kDropoutKernels);
   device.Install(ops::kElementwiseKernels);
+  device.Install(ops::kMseKernels);
+  device.Install(kOptimizerKernels);
+  device.Install(nn::kUnscaleKernels);
 }
 
 }  // namespace halftone::cuda

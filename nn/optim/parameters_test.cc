@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "nn/optim/sgd.h"
 #include "tensor/ops/cast/cast.h"
+#include "testing/device.h"
 #include "testing/tensors.h"
 
 namespace halftone::nn {
@@ -24,7 +25,7 @@ class ParametersTest : public ::testing::Test {
                     std::vector<double>(static_cast<size_t>(p.shape().elements()), gradient)));
   }
 
-  Device device_;
+  Device& device_ = TestDevice();
   Parameter a_{{3}, Init::Constant(1)}, b_{{2, 2}, Init::Constant(2)};
   const std::vector<Parameter*> both_ = {&a_, &b_};
   const std::unique_ptr<Optimizer> sgd_ = MakeSgd({}).value();

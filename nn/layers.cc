@@ -7,7 +7,6 @@
 #include "nn/functional.h"
 #include "tensor/ops/batch_norm/batch_norm.h"
 #include "tensor/ops/conv2d/conv2d.h"
-#include "tensor/ops/elementwise/elementwise.h"
 #include "tensor/ops/layer_norm/layer_norm.h"
 #include "tensor/ops/linear/linear.h"
 
@@ -211,10 +210,8 @@ Variable BatchNorm2d::Normalize(const Variable& input, const Variable* residual,
   Tensor mean = running_mean_.value.Clone(), var = running_var_.value.Clone();
   ops::BatchNormResult result =
       ops::BatchNormForward(x.value(), gamma.value(), beta.value(), mean, var, options, r.value());
-  if (!graph.replay() && ops::AllFinite(mean) && ops::AllFinite(var)) {
-    running_mean_.value = std::move(mean);
-    running_var_.value = std::move(var);
-    ++num_batches_tracked_.value.data<int64_t>()[0];
+  if (!graph.replay()) {
+    ops::KeepRunningStatistics(mean, var, running_mean_.value, running_var_.value, num_batches_tracked_.value);
   }
   const Tensor residual_y = residual == nullptr ? Tensor() : result.y;
   const auto backward = [xv = x.value(), g = gamma.value(), b = beta.value(), mean = std::move(result.mean),

@@ -7,6 +7,7 @@
 
 #include "tensor/ops/batch_norm/batch_norm_implementations.h"
 #include "tensor/ops/batch_norm/batch_norm_kernels.h"
+#include "tensor/ops/elementwise/elementwise.h"
 
 namespace halftone::ops {
 namespace {
@@ -128,6 +129,21 @@ BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Ten
   implementation.normalise(problem, x.raw(), ResidualOf(residual, x),
                            Affine(problem, gamma, beta, result.mean, result.inv_std), result.y.raw());
   return result;
+}
+
+void KeepRunningStatistics(const Tensor& moved_mean, const Tensor& moved_var, Tensor& running_mean,
+                           Tensor& running_var, Tensor& batches) {
+  HALFTONE_CHECK(batches.dtype() == DType::kI64 && batches.elements() == 1);
+  HALFTONE_CHECK(moved_mean.dtype() == moved_var.dtype() && moved_mean.shape() == moved_var.shape());
+  HALFTONE_CHECK(running_mean.dtype() == moved_mean.dtype() && running_mean.shape() == moved_mean.shape());
+  HALFTONE_CHECK(running_var.dtype() == moved_var.dtype() && running_var.shape() == moved_var.shape());
+  if (const auto* kernels = moved_mean.device().Kernels<BatchNormKernels>()) {
+    return kernels->keep_running(moved_mean, moved_var, running_mean, running_var, batches);
+  }
+  if (!AllFinite(moved_mean) || !AllFinite(moved_var)) return;
+  running_mean.CopyFrom(moved_mean);
+  running_var.CopyFrom(moved_var);
+  ++*batches.data<int64_t>();
 }
 
 Tensor BatchNormInference(const Tensor& x, const Tensor& gamma, const Tensor& beta,

@@ -349,6 +349,36 @@ void Visit(const Tensor& x, const F& f) {
   });
 }
 
+// One block.
+template <typename S>
+__global__ void KeepRunningKernel(int64_t channels, const S* moved_mean, const S* moved_var, S* running_mean,
+                                  S* running_var, int64_t* batches) {
+  int not_finite = 0;
+  for (int64_t c = threadIdx.x; c < channels; c += blockDim.x) {
+    not_finite |= moved_mean[c] - moved_mean[c] != 0 || moved_var[c] - moved_var[c] != 0;
+  }
+  if (cuda::BlockReduce(not_finite, cuda::Maximum()) != 0) return;
+  for (int64_t c = threadIdx.x; c < channels; c += blockDim.x) {
+    running_mean[c] = moved_mean[c];
+    running_var[c] = moved_var[c];
+  }
+  if (threadIdx.x == 0) ++*batches;
+}
+
+template <typename S>
+void KeepRunningOf(const Tensor& moved_mean, const Tensor& moved_var, Tensor& running_mean, Tensor& running_var,
+                   Tensor& batches) {
+  cuda::Launch(moved_mean.device(), {.blocks = 1}, KeepRunningKernel<S>, moved_mean.elements(),
+               moved_mean.device_data<S>(), moved_var.device_data<S>(), running_mean.device_data<S>(),
+               running_var.device_data<S>(), batches.device_data<int64_t>());
+}
+
+void KeepRunning(const Tensor& moved_mean, const Tensor& moved_var, Tensor& running_mean, Tensor& running_var,
+                 Tensor& batches) {
+  auto* const keep = moved_mean.dtype() == DType::kF64 ? KeepRunningOf<double> : KeepRunningOf<float>;
+  keep(moved_mean, moved_var, running_mean, running_var, batches);
+}
+
 }  // namespace
 
 const BatchNormKernels kBatchNormKernels = {
@@ -360,6 +390,7 @@ const BatchNormKernels kBatchNormKernels = {
                                                                residual, result);
           });
         },
+    .keep_running = KeepRunning,
     .inference =
         [](const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
            const Tensor& running_var, const BatchNormOptions& options, const Tensor& residual, Tensor& y) {

@@ -12,6 +12,8 @@ struct BatchNormKernels {
   void (*forward)(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& running_mean,
                   Tensor& running_var, const BatchNormOptions& options, const Tensor& residual,
                   BatchNormResult& result);
+  void (*keep_running)(const Tensor& moved_mean, const Tensor& moved_var, Tensor& running_mean,
+                       Tensor& running_var, Tensor& batches);
   void (*inference)(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                     const Tensor& running_var, const BatchNormOptions& options, const Tensor& residual, Tensor& y);
   // gradients.dresidual: to be written, by what residual_y tells; undefined where it is dy, or where there is no

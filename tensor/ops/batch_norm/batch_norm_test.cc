@@ -202,6 +202,26 @@ TEST(BatchNormTest, ConstantInputHasNoVariance) {
   for (int64_t i = 0; i < x.elements(); ++i) ASSERT_NEAR(result.y.data<float>()[i], 3 + i % 2, 1e-5);
 }
 
+TEST(BatchNormTest, RunningStatisticsAreKeptUnlessOneIsNotFinite) {
+  Device& device = TestDevice();
+  for (const DType dtype : {DType::kF32, DType::kF64}) {
+    for (const int64_t n : {1, 3, 300}) {
+      const Tensor mean = RandomTensor(device, dtype, {n}, 1), var = RandomTensor(device, dtype, {n}, 2);
+      Tensor running_mean = Tensor::Zeros(device, dtype, {n}), running_var = Tensor::Zeros(device, dtype, {n});
+      Tensor batches = Tensor::Zeros(device, DType::kI64, {});
+      KeepRunningStatistics(mean, var, running_mean, running_var, batches);
+      EXPECT_TRUE(SameBits(running_mean, mean) && SameBits(running_var, var));
+      EXPECT_EQ(*batches.data<int64_t>(), 1);
+      std::vector<double> infinite(n, 1);
+      infinite.back() = -INFINITY;
+      KeepRunningStatistics(FromDoubles(device, dtype, {n}, infinite), mean, running_mean, running_var, batches);
+      KeepRunningStatistics(mean, FromDoubles(device, dtype, {n}, infinite), running_mean, running_var, batches);
+      EXPECT_TRUE(SameBits(running_mean, mean) && SameBits(running_var, var));
+      EXPECT_EQ(*batches.data<int64_t>(), 1);
+    }
+  }
+}
+
 TEST(BatchNormTest, NanReachesEveryElementOfItsChannelAlone) {
   Device& device = TestDevice();
   Tensor x = RandomTensor(device, DType::kF32, {50, 2}, 1);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "tensor/ops/mse/mse_kernels.h"
 
 namespace halftone::ops {
 namespace {
@@ -37,6 +38,10 @@ Tensor MseForward(const Tensor& prediction, const Tensor& target, Reduction redu
   Tensor loss =
       Tensor::Empty(prediction.device(), prediction.dtype() == DType::kF64 ? DType::kF64 : DType::kF32,
                     each ? prediction.shape() : Shape{});
+  if (const auto* kernels = prediction.device().Kernels<MseKernels>()) {
+    kernels->forward(prediction, target, reduction, loss);
+    return loss;
+  }
   Visit(prediction, target, [&](const auto* p, const auto* t, auto arithmetic) {
     using A = decltype(arithmetic);
     A* to = loss.data<A>();
@@ -63,6 +68,10 @@ Tensor MseBackward(const Tensor& prediction, const Tensor& target, double seed, 
   Check(prediction, target);
   const size_t n = prediction.elements();
   Tensor gradient = Tensor::Empty(prediction.device(), prediction.dtype(), prediction.shape());
+  if (const auto* kernels = prediction.device().Kernels<MseKernels>()) {
+    kernels->backward(prediction, target, seed, reduction, gradient);
+    return gradient;
+  }
   Visit(prediction, target, [&](const auto* p, const auto* t, auto arithmetic) {
     using A = decltype(arithmetic);
     using P = std::decay_t<decltype(*p)>;

@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -31,7 +32,7 @@ void ExpectNear(const std::vector<double>& actual, const std::vector<double>& ex
 
 TEST(MseTest, GoldensOfPyTorch) {
   std::ifstream file("tensor/ops/mse/testdata/mse.json");
-  Device device;
+  Device& device = TestDevice();
   int cases = 0;
   for (const nlohmann::json& golden : nlohmann::json::parse(file)) {
     SCOPED_TRACE(golden["case"].get<std::string>());
@@ -52,7 +53,7 @@ TEST(MseTest, GoldensOfPyTorch) {
 }
 
 TEST(MseTest, GradientIsThatOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor prediction = RandomTensor(device, DType::kF64, {3, 4}, 1),
                target = RandomTensor(device, DType::kF64, {3, 4}, 2);
   for (const Reduction reduction : {Reduction::kMean, Reduction::kSum, Reduction::kNone}) {
@@ -67,7 +68,7 @@ TEST(MseTest, GradientIsThatOfFiniteDifferences) {
 }
 
 TEST(MseTest, HalfPredictionDoesNotOverflow) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor prediction = FromDoubles(device, DType::kF16, {2}, {1000, -1000});
   const Tensor target = FromDoubles(device, DType::kF32, {2}, {-1000, -999.5});
   EXPECT_EQ(ToDoubles(MseForward(prediction, target, Reduction::kSum))[0], 4000000.25);
@@ -75,7 +76,7 @@ TEST(MseTest, HalfPredictionDoesNotOverflow) {
 }
 
 TEST(MseTest, SameBitsForAnyNumberOfThreads) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor prediction = RandomTensor(device, DType::kBF16, {100003}, 1),
                target = RandomTensor(device, DType::kF32, {100003}, 2);
   const Tensor loss = MseForward(prediction, target, Reduction::kMean);

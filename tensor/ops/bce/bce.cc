@@ -7,16 +7,25 @@
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "tensor/ops/bce/bce_kernels.h"
 
 namespace halftone::ops {
 namespace {
 
 constexpr size_t kBlock = 1 << 12;  // elements summed by one thread, whatever the number of threads
 
+void Check(const Tensor& input, const Tensor& target) {
+  HALFTONE_CHECK(IsFloat(input.dtype()) && IsFloat(target.dtype()) && input.shape() == target.shape());
+}
+
+Tensor EmptyLoss(const Tensor& input, Reduction reduction) {
+  return Tensor::Empty(input.device(), input.dtype() == DType::kF64 ? DType::kF64 : DType::kF32,
+                       reduction == Reduction::kNone ? input.shape() : Shape{});
+}
+
 // Calls body(input, target, A()), A being the arithmetic's type.
 template <typename F>
 void Visit(const Tensor& input, const Tensor& target, F body) {
-  HALFTONE_CHECK(input.shape() == target.shape());
   VisitFloat(input.dtype(), [&](auto x) {
     VisitFloat(target.dtype(), [&](auto t) {
       using X = decltype(x);
@@ -31,8 +40,7 @@ template <typename F>
 Tensor Forward(const Tensor& input, const Tensor& target, Reduction reduction, const F& loss) {
   const size_t n = input.elements();
   const bool each = reduction == Reduction::kNone;
-  Tensor result = Tensor::Empty(input.device(), input.dtype() == DType::kF64 ? DType::kF64 : DType::kF32,
-                                each ? input.shape() : Shape{});
+  Tensor result = EmptyLoss(input, reduction);
   Visit(input, target, [&](const auto* x, const auto* t, auto arithmetic) {
     using A = decltype(arithmetic);
     A* to = result.data<A>();
@@ -89,6 +97,12 @@ A Sigmoid(A x) {
 }  // namespace
 
 Tensor BceWithLogitsForward(const Tensor& logits, const Tensor& target, const BceWithLogitsOptions& options) {
+  Check(logits, target);
+  if (const auto* kernels = logits.device().Kernels<BceKernels>()) {
+    Tensor loss = EmptyLoss(logits, options.reduction);
+    kernels->forward_with_logits(logits, target, options, loss);
+    return loss;
+  }
   return Forward(logits, target, options.reduction, [&](auto x, auto t) {
     using A = decltype(x);
     return static_cast<A>(options.pos_weight) * t * Softplus(-x) + (A(1) - t) * Softplus(x);
@@ -97,6 +111,12 @@ Tensor BceWithLogitsForward(const Tensor& logits, const Tensor& target, const Bc
 
 Tensor BceWithLogitsBackward(const Tensor& logits, const Tensor& target, double seed,
                              const BceWithLogitsOptions& options) {
+  Check(logits, target);
+  if (const auto* kernels = logits.device().Kernels<BceKernels>()) {
+    Tensor gradient = Tensor::Empty(logits.device(), logits.dtype(), logits.shape());
+    kernels->backward_with_logits(logits, target, seed, options, gradient);
+    return gradient;
+  }
   return Backward(logits, target, seed, options.reduction, [&](auto x, auto t) {
     using A = decltype(x);
     return (A(1) - t) * Sigmoid(x) - static_cast<A>(options.pos_weight) * t * Sigmoid(-x);
@@ -104,6 +124,12 @@ Tensor BceWithLogitsBackward(const Tensor& logits, const Tensor& target, double 
 }
 
 Tensor BceForward(const Tensor& probabilities, const Tensor& target, Reduction reduction) {
+  Check(probabilities, target);
+  if (const auto* kernels = probabilities.device().Kernels<BceKernels>()) {
+    Tensor loss = EmptyLoss(probabilities, reduction);
+    kernels->forward(probabilities, target, reduction, loss);
+    return loss;
+  }
   return Forward(probabilities, target, reduction, [](auto p, auto t) {
     using A = decltype(p);
     const A log_p = std::max(std::log(p), A(-100)), log_q = std::max(std::log1p(-p), A(-100));
@@ -112,6 +138,12 @@ Tensor BceForward(const Tensor& probabilities, const Tensor& target, Reduction r
 }
 
 Tensor BceBackward(const Tensor& probabilities, const Tensor& target, double seed, Reduction reduction) {
+  Check(probabilities, target);
+  if (const auto* kernels = probabilities.device().Kernels<BceKernels>()) {
+    Tensor gradient = Tensor::Empty(probabilities.device(), probabilities.dtype(), probabilities.shape());
+    kernels->backward(probabilities, target, seed, reduction, gradient);
+    return gradient;
+  }
   return Backward(probabilities, target, seed, reduction, [](auto p, auto t) {
     using A = decltype(p);
     // PyTorch keeps the bound in float whatever the dtype.

@@ -8,6 +8,7 @@
 
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -43,7 +44,7 @@ void ExpectNear(const Tensor& actual, const json& expected, double tolerance) {
 constexpr std::pair<DType, double> kTolerances[] = {{DType::kF64, 1e-12}, {DType::kF32, 1e-5}};
 
 TEST(BceTest, GoldensOfPyTorchWithLogits) {
-  Device device;
+  Device& device = TestDevice();
   int cases = 0;
   for (const json& golden : Goldens("bce_with_logits.json")) {
     SCOPED_TRACE(golden["case"].get<std::string>());
@@ -63,7 +64,7 @@ TEST(BceTest, GoldensOfPyTorchWithLogits) {
 }
 
 TEST(BceTest, GoldensOfPyTorchWithProbabilities) {
-  Device device;
+  Device& device = TestDevice();
   int cases = 0;
   for (const json& golden : Goldens("bce.json")) {
     SCOPED_TRACE(golden["case"].get<std::string>());
@@ -80,7 +81,7 @@ TEST(BceTest, GoldensOfPyTorchWithProbabilities) {
 }
 
 TEST(BceTest, GradientsAreThoseOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor logits = RandomTensor(device, DType::kF64, {3, 4}, 1);
   const Tensor target = FromDoubles(device, DType::kF64, {3, 4}, {0, 1, 0.3, 1, 0, 0, 1, 1, 0.9, 0, 1, 0.5});
   Tensor probabilities = Tensor::Empty(device, DType::kF64, {3, 4});
@@ -106,7 +107,7 @@ TEST(BceTest, GradientsAreThoseOfFiniteDifferences) {
 }
 
 TEST(BceTest, SixteenBitLogitsAreComputedInFloat32) {
-  Device device;
+  Device& device = TestDevice();
   const std::vector<double> x = {60000, -60000, 12, -12, 0};
   const Tensor target = FromDoubles(device, DType::kF32, {5}, {0, 1, 1, 0, 1});
   const Tensor half = FromDoubles(device, DType::kF16, {5}, x);
@@ -121,7 +122,7 @@ TEST(BceTest, SixteenBitLogitsAreComputedInFloat32) {
 }
 
 TEST(BceTest, NanAndInfinityShow) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor target = FromDoubles(device, DType::kF32, {1}, {1});
   for (const double bad : {std::nan(""), -HUGE_VAL}) {
     const Tensor logits = FromDoubles(device, DType::kF32, {1}, {bad});
@@ -133,7 +134,7 @@ TEST(BceTest, NanAndInfinityShow) {
 }
 
 TEST(BceTest, SameBitsForAnyNumberOfThreads) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor logits = RandomTensor(device, DType::kBF16, {100003}, 1);
   Tensor target = RandomTensor(device, DType::kF32, {100003}, 2);
   for (float& t : target.span<float>()) t = t > 0;

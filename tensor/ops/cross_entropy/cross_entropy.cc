@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "tensor/ops/cross_entropy/cross_entropy_kernels.h"
 #include "tensor/ops/cross_entropy/rounded_softmax.h"
 
 namespace halftone::ops {
@@ -23,9 +24,18 @@ Problem Check(const Tensor& logits, const Tensor& labels) {
   HALFTONE_CHECK(IsFloat(logits.dtype()) && logits.shape().rank() == 2);
   const int64_t rows = logits.shape()[0], classes = logits.shape()[1];
   HALFTONE_CHECK(classes >= 1 && labels.shape() == Shape{rows});
-  for (const int64_t label : labels.span<int64_t>()) HALFTONE_CHECK(label >= 0 && label < classes);
   return {
       .rows = rows, .classes = classes, .grain = static_cast<size_t>(std::max<int64_t>(1, 4096 / classes))};
+}
+
+// For the host; kernels check them as they go.
+void CheckLabels(const Tensor& labels, int64_t classes) {
+  for (const int64_t label : labels.span<int64_t>()) HALFTONE_CHECK(label >= 0 && label < classes);
+}
+
+// Null where the host computes it.
+const CrossEntropyKernels* KernelsFor(const Tensor& logits, const CrossEntropyOptions& options) {
+  return options.softmax.has_value() ? nullptr : logits.device().Kernels<CrossEntropyKernels>();
 }
 
 template <typename T>
@@ -60,6 +70,11 @@ CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& label
   CrossEntropyResult result = {
       .loss = Tensor::Empty(logits.device(), LossDType(logits), each ? Shape{problem.rows} : Shape{}),
       .log_sum_exp = Tensor::Empty(logits.device(), LossDType(logits), {problem.rows, 2})};
+  if (const auto* kernels = KernelsFor(logits, options)) {
+    kernels->forward(logits, labels, options, result);
+    return result;
+  }
+  CheckLabels(labels, classes);
   VisitFloat(logits.dtype(), [&](auto type) {
     using T = decltype(type);
     using A = Arithmetic<T>;
@@ -113,6 +128,11 @@ Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Te
   HALFTONE_CHECK((log_sum_exp.shape() == Shape{problem.rows, 2}));
   const int64_t classes = problem.classes;
   Tensor gradient = Tensor::Empty(logits.device(), logits.dtype(), logits.shape());
+  if (const auto* kernels = KernelsFor(logits, options)) {
+    kernels->backward(logits, labels, log_sum_exp, seed, options, gradient);
+    return gradient;
+  }
+  CheckLabels(labels, classes);
   VisitFloat(logits.dtype(), [&](auto type) {
     using T = decltype(type);
     using A = Arithmetic<T>;
@@ -143,6 +163,10 @@ Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Te
 
 int64_t CountCorrect(const Tensor& logits, const Tensor& labels) {
   const Problem problem = Check(logits, labels);
+  if (const auto* kernels = logits.device().Kernels<CrossEntropyKernels>()) {
+    return kernels->count_correct(logits, labels);
+  }
+  CheckLabels(labels, problem.classes);
   int64_t correct = 0;
   VisitFloat(logits.dtype(), [&](auto type) {
     using T = decltype(type);

@@ -5,7 +5,8 @@
 //
 // Label smoothing: Szegedy et al.: "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
 //
-// Logits are of any float dtype; the arithmetic is float, or double for f64. Labels are i64 in [0, C).
+// Logits are of any float dtype; the arithmetic is float, or double for f64. Labels are i64 in [0, C):
+// anything else is a bug, which ends the program, or stops an accelerator with an error (Accelerator::status).
 #ifndef HALFTONE_TENSOR_OPS_CROSS_ENTROPY_CROSS_ENTROPY_H_
 #define HALFTONE_TENSOR_OPS_CROSS_ENTROPY_CROSS_ENTROPY_H_
 
@@ -23,7 +24,8 @@ struct CrossEntropyOptions {
   Reduction reduction = Reduction::kMean;  // kMean: over the rows
   // The softmax in this precision (rounded_softmax.h), the loss being the logarithm of its results, at least
   // -100 as in PyTorch's binary cross entropy. The gradient is softmax - target with the same softmax: as if
-  // rounding had none of its own (straight-through). None: one float expression from logits to loss.
+  // rounding had none of its own (straight-through). The host computes it, and waits for the device.
+  // None: one float expression from logits to loss.
   absl::optional<FloatFormat> softmax = absl::nullopt;
 };
 
@@ -44,7 +46,7 @@ Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Te
                             double seed, const CrossEntropyOptions& options);
 
 // Rows whose largest logit is the label's; of equal ones the first counts as largest. A row with a NaN is
-// wrong.
+// wrong. Waits for the device.
 int64_t CountCorrect(const Tensor& logits, const Tensor& labels);
 
 }  // namespace halftone::ops

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tensor/ops/cross_entropy/rounded_softmax.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -41,7 +42,7 @@ void ExpectNear(const std::vector<double>& actual, const std::vector<double>& ex
 
 TEST(CrossEntropyTest, GoldensOfPyTorch) {
   std::ifstream file("tensor/ops/cross_entropy/testdata/cross_entropy.json");
-  Device device;
+  Device& device = TestDevice();
   int cases = 0;
   for (const nlohmann::json& golden : nlohmann::json::parse(file)) {
     SCOPED_TRACE(golden["case"].get<std::string>());
@@ -72,7 +73,7 @@ TEST(CrossEntropyTest, GoldensOfPyTorch) {
 }
 
 TEST(CrossEntropyTest, GradientIsThatOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor logits = RandomTensor(device, DType::kF64, {5, 7}, 1),
                labels = Labels(device, {0, 6, 3, 3, 1});
   for (const double smoothing : {0.0, 0.2}) {
@@ -89,7 +90,7 @@ TEST(CrossEntropyTest, GradientIsThatOfFiniteDifferences) {
 }
 
 TEST(CrossEntropyTest, HugeLogitsAndHugeScale) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor logits = FromDoubles(device, DType::kF16, {2, 3}, {60000, -60000, 0, -60000, -60000, -60000});
   const Tensor labels = Labels(device, {0, 1});
   EXPECT_NEAR(LossOf(logits, labels), std::log(3.0) / 2, 1e-6);
@@ -100,7 +101,7 @@ TEST(CrossEntropyTest, HugeLogitsAndHugeScale) {
 }
 
 TEST(CrossEntropyTest, SixteenBitLogitsAreComputedInFloat) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor labels = Labels(device, {0, 6, 3, 3, 1});
   for (const DType dtype : {DType::kF16, DType::kBF16}) {
     const Tensor logits = RandomTensor(device, dtype, {5, 7}, 1);
@@ -112,8 +113,42 @@ TEST(CrossEntropyTest, SixteenBitLogitsAreComputedInFloat) {
   }
 }
 
+TEST(CrossEntropyTest, ManyClasses) {
+  Device& device = TestDevice();
+  const int64_t rows = 3, classes = 1000;
+  const std::vector<int64_t> label = {0, 999, 500};
+  for (const DType dtype : {DType::kF64, DType::kF32}) {
+    Tensor logits = RandomTensor(device, dtype, {rows, classes}, 1);
+    const std::vector<double> z = ToDoubles(logits);
+    std::vector<double> losses, gradient;
+    for (int64_t r = 0; r < rows; ++r) {
+      double sum = 0;
+      for (int64_t c = 0; c < classes; ++c) sum += std::exp(z[r * classes + c]);
+      losses.push_back(std::log(sum) - z[r * classes + label[r]]);
+      for (int64_t c = 0; c < classes; ++c) {
+        gradient.push_back(std::exp(z[r * classes + c]) / sum - (c == label[r] ? 1 : 0));
+      }
+    }
+    const Tensor labels = Labels(device, label);
+    const CrossEntropyOptions each = {.reduction = Reduction::kNone};
+    const double tolerance = 16 * EpsilonOf(dtype);
+    ExpectNear(ToDoubles(CrossEntropyForward(logits, labels, each).loss), losses, tolerance);
+    ExpectNear(ToDoubles(GradientOf(logits, labels, 1, each)), gradient, tolerance);
+
+    EXPECT_EQ(CountCorrect(logits, labels), 0);
+    VisitFloat(dtype, [&](auto type) {
+      using T = decltype(type);
+      T* to = logits.data<T>();
+      for (const int64_t c : {0, 700}) to[c] = T(10.0f);              // the label is the first of them
+      for (const int64_t c : {300, 999}) to[classes + c] = T(10.0f);  // and here the second
+      to[2 * classes + 500] = T(10.0f);
+    });
+    EXPECT_EQ(CountCorrect(logits, labels), 2);
+  }
+}
+
 TEST(CrossEntropyTest, SameBitsForAnyNumberOfThreads) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor logits = RandomTensor(device, DType::kF32, {1000, 100}, 1),
                labels = Labels(device, std::vector<int64_t>(1000, 42));
   const double loss = LossOf(logits, labels);
@@ -125,7 +160,7 @@ TEST(CrossEntropyTest, SameBitsForAnyNumberOfThreads) {
 }
 
 TEST(CrossEntropyTest, CountsCorrect) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : kFloatDTypes) {
     const Tensor logits = FromDoubles(device, dtype, {5, 2}, {1, 2, 2, 1, 3, 3, NAN, 1, 5, NAN});
     EXPECT_EQ(CountCorrect(logits, Labels(device, {1, 0, 0, 1, 0})), 3);
@@ -151,7 +186,7 @@ TEST(RoundedSoftmaxTest, EveryStepIsRounded) {
 }
 
 TEST(CrossEntropyTest, ASoftmaxOfItsOwnPrecision) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor z = RandomTensor(device, DType::kF32, {9, 7}, 1);
   Tensor labels = Tensor::Empty(device, DType::kI64, {9});
   for (int64_t i = 0; i < 9; ++i) labels.data<int64_t>()[i] = i % 7;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/ops/avg_pool/avg_pool_implementations.h"
+#include "tensor/ops/avg_pool/avg_pool_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/avg_pool/avg_pool.cc"
@@ -165,8 +166,14 @@ Tensor AdaptiveAvgPoolForward(const Tensor& x, int64_t out_h, int64_t out_w) {
   const AvgPoolProblem p = Problem(x.dtype(), x.shape(), out_h, out_w);
   const AvgPoolImplementation& implementation = Choose(p.dtype);
   Tensor y = Tensor::Empty(x.device(), x.dtype(), {p.n, out_h, out_w, p.c});
+  if (const auto* kernels = x.device().Kernels<AvgPoolKernels>()) {
+    kernels->forward(p, x, y);
+    return y;
+  }
+  const void* from = x.raw();
+  void* to = y.raw();
   ParallelFor(p.n * out_h, Grain(p.h * p.w * p.c / out_h), [&](size_t begin, size_t end) {
-    for (size_t row = begin; row < end; ++row) implementation.forward(p, row, x.raw(), y.raw());
+    for (size_t row = begin; row < end; ++row) implementation.forward(p, row, from, to);
   });
   return y;
 }
@@ -177,8 +184,14 @@ Tensor AdaptiveAvgPoolBackward(const Tensor& dy, const Shape& x_shape) {
   HALFTONE_CHECK(dy.shape()[0] == p.n && dy.shape()[3] == p.c);
   const AvgPoolImplementation& implementation = Choose(p.dtype);
   Tensor dx = Tensor::Empty(dy.device(), dy.dtype(), x_shape);
+  if (const auto* kernels = dy.device().Kernels<AvgPoolKernels>()) {
+    kernels->backward(p, dy, dx);
+    return dx;
+  }
+  const void* from = dy.raw();
+  void* to = dx.raw();
   ParallelFor(p.n * p.h, Grain(p.w * p.c), [&](size_t begin, size_t end) {
-    for (size_t row = begin; row < end; ++row) implementation.backward(p, row, dy.raw(), dx.raw());
+    for (size_t row = begin; row < end; ++row) implementation.backward(p, row, from, to);
   });
   return dx;
 }

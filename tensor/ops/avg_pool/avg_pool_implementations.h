@@ -16,8 +16,8 @@ struct AvgPoolProblem {
   int64_t out_h, out_w;
 
   // Output o of `outputs` covers [First, Last) of `size` inputs.
-  static int64_t First(int64_t o, int64_t size, int64_t outputs) { return o * size / outputs; }
-  static int64_t Last(int64_t o, int64_t size, int64_t outputs) {
+  static constexpr int64_t First(int64_t o, int64_t size, int64_t outputs) { return o * size / outputs; }
+  static constexpr int64_t Last(int64_t o, int64_t size, int64_t outputs) {
     return ((o + 1) * size + outputs - 1) / outputs;
   }
 };

@@ -1,6 +1,7 @@
 #include "tensor/ops/layer_norm/layer_norm.h"
 
 #include "tensor/ops/layer_norm/layer_norm_implementations.h"
+#include "tensor/ops/layer_norm/layer_norm_kernels.h"
 
 namespace halftone::ops {
 namespace {
@@ -19,27 +20,36 @@ const LayerNormImplementation& Choose(DType dtype) {
   return *row;
 }
 
-// The elements of `t`, which must be as many and as precise as the statistics of `problem` ask for.
-const void* Statistics(const LayerNormProblem& problem, const Tensor& t, size_t elements) {
+// As many and as precise as the statistics of `problem` ask for.
+void CheckStatistics(const LayerNormProblem& problem, const Tensor& t, size_t elements) {
   HALFTONE_CHECK(t.dtype() == StatisticsDType(problem.dtype));
   HALFTONE_CHECK(static_cast<size_t>(t.elements()) == elements);
-  return t.raw();
 }
 
-// `arrays` has what is known of the input, and gets all the rest.
-LayerNormGradients Backward(const LayerNormProblem& problem, const Tensor& gamma, const Tensor& inv_std,
-                            const Tensor& dy, LayerNormBackwardArrays arrays) {
+// From x and mean, or from normalised: the others are undefined.
+LayerNormGradients Backward(const LayerNormProblem& problem, const Tensor& x, const Tensor& mean,
+                            const Tensor& normalised, const Tensor& gamma, const Tensor& inv_std,
+                            const Tensor& dy) {
+  CheckStatistics(problem, gamma, problem.n);
+  CheckStatistics(problem, inv_std, problem.rows);
   const DType statistics = StatisticsDType(problem.dtype);
   LayerNormGradients gradients = {.dx = Tensor::Empty(dy.device(), dy.dtype(), dy.shape()),
                                   .dgamma = Tensor::Zeros(dy.device(), statistics, gamma.shape()),
                                   .dbeta = Tensor::Zeros(dy.device(), statistics, gamma.shape())};
-  arrays.gamma = Statistics(problem, gamma, problem.n);
-  arrays.inv_std = Statistics(problem, inv_std, problem.rows);
-  arrays.dy = dy.raw();
-  arrays.dx = gradients.dx.raw();
-  arrays.dgamma = gradients.dgamma.raw();
-  arrays.dbeta = gradients.dbeta.raw();
-  if (problem.rows > 0) Choose(problem.dtype).backward(problem, arrays);
+  if (problem.rows == 0) return gradients;
+  if (const auto* kernels = dy.device().Kernels<LayerNormKernels>()) {
+    kernels->backward(x, mean, normalised, gamma, inv_std, dy, gradients);
+    return gradients;
+  }
+  Choose(problem.dtype).backward(problem, {.x = x.raw(),
+                                           .gamma = gamma.raw(),
+                                           .mean = mean.raw(),
+                                           .inv_std = inv_std.raw(),
+                                           .dy = dy.raw(),
+                                           .dx = gradients.dx.raw(),
+                                           .dgamma = gradients.dgamma.raw(),
+                                           .dbeta = gradients.dbeta.raw(),
+                                           .normalised = normalised.raw()});
   return gradients;
 }
 
@@ -53,6 +63,8 @@ absl::Span<const LayerNormImplementation> LayerNormImplementations() {
 LayerNormResult LayerNormForward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                                  const LayerNormOptions& options) {
   LayerNormProblem problem = Problem(x);
+  CheckStatistics(problem, gamma, problem.n);
+  CheckStatistics(problem, beta, problem.n);
   const auto rows = static_cast<int64_t>(problem.rows);
   const DType statistics = StatisticsDType(x.dtype());
   LayerNormResult result = {.y = Tensor::Empty(x.device(), x.dtype(), x.shape()),
@@ -64,14 +76,19 @@ LayerNormResult LayerNormForward(const Tensor& x, const Tensor& gamma, const Ten
     problem.keep = options.keep;
     result.normalised = Tensor::Empty(x.device(), *options.keep, x.shape());
   }
+  if (rows == 0) return result;
+  if (const auto* kernels = x.device().Kernels<LayerNormKernels>()) {
+    kernels->forward(x, gamma, beta, options.eps, result);
+    return result;
+  }
   const LayerNormForwardArrays arrays = {.x = x.raw(),
-                                         .gamma = Statistics(problem, gamma, problem.n),
-                                         .beta = Statistics(problem, beta, problem.n),
+                                         .gamma = gamma.raw(),
+                                         .beta = beta.raw(),
                                          .y = result.y.raw(),
                                          .mean = result.mean.raw(),
                                          .inv_std = result.inv_std.raw(),
                                          .normalised = result.normalised.raw()};
-  if (rows > 0) Choose(x.dtype()).forward(problem, options.eps, arrays);
+  Choose(x.dtype()).forward(problem, options.eps, arrays);
   return result;
 }
 
@@ -79,8 +96,8 @@ LayerNormGradients LayerNormBackward(const Tensor& x, const Tensor& gamma, const
                                      const Tensor& inv_std, const Tensor& dy) {
   HALFTONE_CHECK(dy.dtype() == x.dtype() && dy.shape() == x.shape());
   const LayerNormProblem problem = Problem(dy);
-  return Backward(problem, gamma, inv_std, dy,
-                  {.x = x.raw(), .mean = Statistics(problem, mean, 2 * problem.rows)});
+  CheckStatistics(problem, mean, 2 * problem.rows);
+  return Backward(problem, x, mean, Tensor(), gamma, inv_std, dy);
 }
 
 LayerNormGradients LayerNormBackward(const Tensor& normalised, const Tensor& gamma, const Tensor& inv_std,
@@ -88,7 +105,7 @@ LayerNormGradients LayerNormBackward(const Tensor& normalised, const Tensor& gam
   HALFTONE_CHECK(dy.shape() == normalised.shape());
   LayerNormProblem problem = Problem(dy);
   problem.keep = normalised.dtype();
-  return Backward(problem, gamma, inv_std, dy, {.normalised = normalised.raw()});
+  return Backward(problem, Tensor(), Tensor(), normalised, gamma, inv_std, dy);
 }
 
 }  // namespace halftone::ops

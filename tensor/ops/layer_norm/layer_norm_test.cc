@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tensor/ops/layer_norm/layer_norm_implementations.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -29,7 +30,7 @@ struct Outcome {
 
 // The backward pass takes the statistics of the reference, so that every array is compared by itself.
 Outcome OutcomeOf(const LayerNormImplementation& implementation, const Case& c) {
-  Device device;
+  Device& device = TestDevice();
   const LayerNormProblem problem = {
       .dtype = c.dtype, .rows = static_cast<size_t>(c.rows), .n = static_cast<size_t>(c.n)};
   const Tensor x = RandomTensor(device, c.dtype, {c.rows, c.n}, 1);
@@ -128,7 +129,7 @@ struct Pair {
 };
 
 Pair RunInBoth(DType dtype, const Shape& shape, double offset, double deviation, double eps) {
-  Device device;
+  Device& device = TestDevice();
   std::vector<double> values = ToDoubles(RandomTensor(device, DType::kF64, shape, 1));
   for (double& v : values) v = offset + deviation * v;
   values = ToDoubles(FromDoubles(device, dtype, shape, values));
@@ -167,6 +168,14 @@ TEST(LayerNormTest, IsAccurateFarFromZeroAndForTinyVariances) {
   }
 }
 
+// Rows that are long, and of lengths that are a multiple of nothing.
+TEST(LayerNormTest, RowsOfAnyLength) {
+  for (const int64_t n : {1, 7, 1001, 1024, 1032, 3000}) {
+    const Pair pair = RunInBoth(DType::kF32, {2, n}, -1, 2, 1e-5);
+    for (size_t i = 0; i < pair.actual.size(); ++i) EXPECT_LE(Distance(pair.actual[i], pair.expected[i]), 2e-6) << n;
+  }
+}
+
 // Where rounding to 16 bits is the only difference.
 TEST(LayerNormTest, SixteenBitsAreCloseToDouble) {
   for (const DType dtype : {DType::kF16, DType::kBF16}) {
@@ -182,7 +191,7 @@ TEST(LayerNormTest, SixteenBitsAreCloseToDouble) {
 // Kept in float32 the normalised numbers give the gradients that x gives; in 16 bits, those of a normalised
 // input that is rounded.
 TEST(LayerNormTest, GradientsFromTheNormalisedNumbers) {
-  Device device;
+  Device& device = TestDevice();
   const Shape shape = {40, 70};
   const Tensor x = RandomTensor(device, DType::kF32, shape, 1),
                dy = RandomTensor(device, DType::kF32, shape, 2);
@@ -217,7 +226,7 @@ TEST(LayerNormTest, GradientsFromTheNormalisedNumbers) {
 }
 
 TEST(LayerNormTest, ConstantRowsGiveBeta) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = FromDoubles(device, DType::kF32, {2, 50}, std::vector<double>(100, 0.1));
   const Tensor gamma = RandomTensor(device, DType::kF32, {50}, 1),
                beta = RandomTensor(device, DType::kF32, {50}, 2);
@@ -230,7 +239,7 @@ TEST(LayerNormTest, ConstantRowsGiveBeta) {
 }
 
 TEST(LayerNormTest, NanStaysInItsRow) {
-  Device device;
+  Device& device = TestDevice();
   Tensor x = RandomTensor(device, DType::kF32, {3, 40}, 1);
   x.data<float>()[40 + 7] = NAN;
   const Tensor ones = FromDoubles(device, DType::kF32, {40}, std::vector<double>(40, 1));
@@ -241,7 +250,7 @@ TEST(LayerNormTest, NanStaysInItsRow) {
 }
 
 TEST(LayerNormTest, NoRowsGiveNoOutputAndNoGradient) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = Tensor::Empty(device, DType::kF32, {0, 3});
   const Tensor ones = Tensor::From<float>(device, {3}, {{1, 1, 1}});
   const LayerNormResult result = LayerNormForward(x, ones, ones, {});
@@ -252,7 +261,7 @@ TEST(LayerNormTest, NoRowsGiveNoOutputAndNoGradient) {
 }
 
 TEST(LayerNormTest, GradientsAreThoseOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   const Shape shape = {2, 3, 5};
   const Tensor x = RandomTensor(device, DType::kF64, shape, 1),
                weights = RandomTensor(device, DType::kF64, shape, 2);
@@ -297,7 +306,7 @@ TEST(LayerNormTest, GoldensOfPyTorch) {
   std::ifstream file("tensor/ops/layer_norm/testdata/layer_norm.json");
   const nlohmann::json goldens = nlohmann::json::parse(file);
   ASSERT_EQ(goldens.size(), 3);
-  Device device;
+  Device& device = TestDevice();
   for (const auto& [dtype, tolerance] : {std::pair{DType::kF64, 1e-12}, {DType::kF32, 2e-6}}) {
     for (const auto& [name, golden] : goldens.items()) {
       SCOPED_TRACE(testing::Message() << name << " " << NameOf(dtype));

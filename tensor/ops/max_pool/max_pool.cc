@@ -1,6 +1,7 @@
 #include "tensor/ops/max_pool/max_pool.h"
 
 #include "tensor/ops/max_pool/max_pool_implementations.h"
+#include "tensor/ops/max_pool/max_pool_kernels.h"
 
 namespace halftone::ops {
 namespace {
@@ -43,6 +44,10 @@ MaxPoolResult MaxPoolForward(const Tensor& x, const MaxPoolOptions& options) {
   const Shape shape = {problem.n, problem.out_h, problem.out_w, problem.c};
   MaxPoolResult result = {.y = Tensor::Empty(x.device(), x.dtype(), shape),
                           .index = Tensor::Empty(x.device(), DType::kU8, shape)};
+  if (const auto* kernels = x.device().Kernels<MaxPoolKernels>()) {
+    kernels->forward(problem, x, result.y, result.index);
+    return result;
+  }
   Choose(problem).forward(problem, x.raw(), result.y.raw(), result.index.data<uint8_t>());
   return result;
 }
@@ -51,8 +56,12 @@ Tensor MaxPoolBackward(const Tensor& dy, const Tensor& index, const Shape& x_sha
                        const MaxPoolOptions& options) {
   const MaxPoolProblem problem = Problem(dy.dtype(), x_shape, options);
   HALFTONE_CHECK((dy.shape() == Shape{problem.n, problem.out_h, problem.out_w, problem.c}));
-  HALFTONE_CHECK(index.shape() == dy.shape());
+  HALFTONE_CHECK(index.dtype() == DType::kU8 && index.shape() == dy.shape());
   Tensor dx = Tensor::Empty(dy.device(), dy.dtype(), x_shape);
+  if (const auto* kernels = dy.device().Kernels<MaxPoolKernels>()) {
+    kernels->backward(problem, dy, index, dx);
+    return dx;
+  }
   Choose(problem).backward(problem, dy.raw(), index.data<uint8_t>(), dx.raw());
   return dx;
 }

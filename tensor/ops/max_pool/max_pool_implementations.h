@@ -22,9 +22,9 @@ struct MaxPoolProblem {
   bool disjoint() const { return stride == window && padding == 0; }
 
   // Window o covers [Start(o), Start(o) + window), of which [First(o), Last(o, size)) lies in the image.
-  int64_t Start(int64_t o) const { return o * stride - padding; }
-  int64_t First(int64_t o) const { return std::max<int64_t>(Start(o), 0); }
-  int64_t Last(int64_t o, int64_t size) const { return std::min(Start(o) + window, size); }
+  constexpr int64_t Start(int64_t o) const { return o * stride - padding; }
+  constexpr int64_t First(int64_t o) const { return std::max<int64_t>(Start(o), 0); }
+  constexpr int64_t Last(int64_t o, int64_t size) const { return std::min(Start(o) + window, size); }
 };
 
 struct MaxPoolImplementation {

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tensor/ops/max_pool/max_pool_implementations.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -80,7 +81,7 @@ Outcome OutcomeOf(Device& device, const MaxPoolImplementation& implementation, c
 }
 
 TEST(MaxPoolTest, EveryRowHasTheBitsOfTheReference) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : kFloatDTypes) {
     for (const Case& c : Cases()) {
       const MaxPoolProblem problem = Problem(dtype, c);
@@ -101,9 +102,28 @@ TEST(MaxPoolTest, EveryRowHasTheBitsOfTheReference) {
   }
 }
 
+// The same by the functions themselves, on whatever device.
+TEST(MaxPoolTest, HasTheBitsOfTheReferenceOnEveryDevice) {
+  Device& device = TestDevice();
+  for (const DType dtype : kFloatDTypes) {
+    for (const Case& c : Cases()) {
+      SCOPED_TRACE(testing::Message() << NameOf(dtype) << " H " << c.h << " W " << c.w << " C " << c.c << " window "
+                                      << c.options.window << " stride " << c.options.stride);
+      const MaxPoolProblem problem = Problem(dtype, c);
+      const Outcome expected = OutcomeOf(device, kReferenceMaxPool, problem);
+      const Tensor x = ValuesWithTies(device, dtype, {c.n, c.h, c.w, c.c});
+      const MaxPoolResult actual = MaxPoolForward(x, c.options);
+      EXPECT_TRUE(SameBits(actual.y, expected.y));
+      EXPECT_TRUE(SameBits(actual.index, expected.index));
+      const Tensor dy = RandomTensor(device, dtype, actual.y.shape(), 2);
+      EXPECT_TRUE(SameBits(MaxPoolBackward(dy, actual.index, x.shape(), c.options), expected.dx));
+    }
+  }
+}
+
 // Large enough that there is work for each thread.
 TEST(MaxPoolTest, SameBitsForAnyNumberOfThreads) {
-  Device device;
+  Device& device = TestDevice();
   for (const MaxPoolOptions& options : {MaxPoolOptions{}, {.window = 3, .stride = 2, .padding = 1}}) {
     const MaxPoolProblem problem =
         Problem(DType::kF16, {.n = 5, .h = 33, .w = 17, .c = 67, .options = options});
@@ -122,7 +142,7 @@ TEST(MaxPoolTest, SameBitsForAnyNumberOfThreads) {
 }
 
 TEST(MaxPoolTest, TiesGoToTheFirstAndNansWin) {
-  Device device;
+  Device& device = TestDevice();
   const auto index = [&](const std::vector<double>& window) {
     std::vector<int> result;
     for (const DType dtype : kFloatDTypes) {
@@ -142,7 +162,7 @@ TEST(MaxPoolTest, TiesGoToTheFirstAndNansWin) {
 }
 
 TEST(MaxPoolTest, GradientIsThatOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   for (const MaxPoolOptions& options : {MaxPoolOptions{}, {.window = 3, .stride = 2, .padding = 1}}) {
     const Tensor x = RandomTensor(device, DType::kF64, {2, 5, 6, 3}, 1);
     const MaxPoolResult saved = MaxPoolForward(x, options);
@@ -169,7 +189,7 @@ TEST(MaxPoolTest, GoldenOfPyTorch) {
     return Shape{int64_t(j.size()), int64_t(j[0][0].size()), int64_t(j[0][0][0].size()),
                  int64_t(j[0].size())};
   };
-  Device device;
+  Device& device = TestDevice();
   for (const auto& [dtype, tolerance] : {std::pair{DType::kF64, 1e-12}, {DType::kF32, 1e-4}}) {
     const auto tensor = [&, dtype = dtype](const nlohmann::json& j) {
       return FromDoubles(device, dtype, shape(j), values(j));

@@ -3,8 +3,9 @@
 #include <utility>
 
 #include "base/status_macros.h"
-#include "tensor/cuda/cuda_accelerator.h"
 #include "nn/cuda/install.h"
+#include "tensor/cuda/cuda_accelerator.h"
+#include "tensor/ops/linear/linear_kernels.h"
 
 namespace halftone::cuda {
 
@@ -12,6 +13,8 @@ absl::StatusOr<std::unique_ptr<Device>> MakeCudaDevice(int index, std::FILE* not
   ASSIGN_OR_RETURN(std::unique_ptr<CudaAccelerator> accelerator, CudaAccelerator::Create(index));
   auto device = std::make_unique<Device>(std::move(accelerator), notes);
   InstallKernels(*device);
+  // By libraries, which have nothing for a GPU that the host plays.
+  device->Install(ops::kLinearKernels);
   return device;
 }
 

@@ -10,6 +10,7 @@
 #include "tensor/ops/cross_entropy/cross_entropy_kernels.h"
 #include "tensor/ops/dropout/dropout_kernels.h"
 #include "tensor/ops/elementwise/elementwise_kernels.h"
+#include "tensor/ops/embedding/embedding_kernels.h"
 #include "tensor/ops/layer_norm/layer_norm_kernels.h"
 #include "tensor/ops/max_pool/max_pool_kernels.h"
 #include "tensor/ops/mse/mse_kernels.h"
@@ -17,6 +18,8 @@
 namespace halftone::cuda {
 
 void InstallKernels(Device& device) {
+  device.Install(kOptimizerKernels);
+  device.Install(nn::kUnscaleKernels);
   device.Install(ops::kActivationDeviceKernels);
   device.Install(ops::kAvgPoolKernels);
   device.Install(ops::kBatchNormKernels);
@@ -25,11 +28,10 @@ void InstallKernels(Device& device) {
   device.Install(ops::kCrossEntropyKernels);
   device.Install(ops::kDropoutKernels);
   device.Install(ops::kElementwiseKernels);
+  device.Install(ops::kEmbeddingKernels);
   device.Install(ops::kLayerNormKernels);
   device.Install(ops::kMaxPoolKernels);
   device.Install(ops::kMseKernels);
-  device.Install(kOptimizerKernels);
-  device.Install(nn::kUnscaleKernels);
 }
 
 }  // namespace halftone::cuda

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "tensor/ops/linear/implementations.h"
+#include "tensor/ops/linear/linear_kernels.h"
 
 namespace halftone::ops {
 namespace {
@@ -14,6 +15,11 @@ const LinearImplementation& Choose(const LinearProblem& problem) {
   }
   HALFTONE_CHECK(false);
   __builtin_unreachable();
+}
+
+// What an accelerator has of this op; null where the host computes.
+const LinearKernels* KernelsFor(const LinearProblem& problem, Device& device) {
+  return problem.Empty() ? nullptr : device.Kernels<LinearKernels>();
 }
 
 // Everything but the last dimension.
@@ -52,7 +58,11 @@ Tensor LinearForward(const Tensor& x, const Tensor& w, const Tensor& bias) {
     HALFTONE_CHECK(bias.dtype() == x.dtype() || bias.dtype() == DType::kF32);
   }
   Tensor y = Tensor::Empty(x.device(), x.dtype(), WithLast(x, problem.n));
-  Choose(problem).forward(problem, x, w, bias, &y);
+  if (const auto* kernels = KernelsFor(problem, x.device())) {
+    kernels->forward(problem, x, w, bias, y);
+  } else {
+    Choose(problem).forward(problem, x, w, bias, &y);
+  }
   return y;
 }
 
@@ -62,7 +72,11 @@ Tensor LinearBackwardData(const Tensor& dy, const Tensor& w) {
   const LinearProblem problem = {.dtype = dy.dtype(), .m = Rows(dy), .k = w.shape()[1], .n = w.shape()[0]};
   HALFTONE_CHECK(dy.shape()[-1] == problem.n);
   Tensor dx = Tensor::Empty(dy.device(), dy.dtype(), WithLast(dy, problem.k));
-  Choose(problem).backward_data(problem, dy, w, &dx);
+  if (const auto* kernels = KernelsFor(problem, dy.device())) {
+    kernels->backward_data(problem, dy, w, dx);
+  } else {
+    Choose(problem).backward_data(problem, dy, w, &dx);
+  }
   return dx;
 }
 
@@ -74,7 +88,11 @@ WeightGradients LinearBackwardWeights(const Tensor& x, const Tensor& dy, bool wa
   WeightGradients grads;
   grads.dw = Tensor::Empty(x.device(), master, {problem.n, problem.k});
   if (want_bias) grads.db = Tensor::Empty(x.device(), master, {problem.n});
-  Choose(problem).backward_weights(problem, x, dy, &grads);
+  if (const auto* kernels = KernelsFor(problem, x.device())) {
+    kernels->backward_weights(problem, x, dy, grads);
+  } else {
+    Choose(problem).backward_weights(problem, x, dy, &grads);
+  }
   return grads;
 }
 

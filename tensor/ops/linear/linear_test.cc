@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "tensor/ops/linear/implementations.h"
 #include "tensor/ops/linear/rounded_sum.h"
+#include "testing/device.h"
 
 namespace halftone::ops {
 namespace {
@@ -54,7 +55,7 @@ LinearProblem Exact(LinearProblem p) {
 }
 
 TEST(LinearTest, ForwardIsTheRoundedSum) {
-  Device device;
+  Device& device = TestDevice();
   ForEachProblem([&](const LinearProblem& p) {
     const Tensor x = Random(device, p.dtype, {p.m, p.k}, 1), w = Random(device, p.dtype, {p.n, p.k}, 2);
     for (const Tensor& bias :
@@ -74,7 +75,7 @@ TEST(LinearTest, ForwardIsTheRoundedSum) {
 }
 
 TEST(LinearTest, BackwardDataIsTheRoundedSum) {
-  Device device;
+  Device& device = TestDevice();
   ForEachProblem([&](const LinearProblem& p) {
     const Tensor dy = Random(device, p.dtype, {p.m, p.n}, 1), w = Random(device, p.dtype, {p.n, p.k}, 2);
     Tensor exact = Tensor::Empty(device, DType::kF64, {p.m, p.k}), magnitudes = exact.Clone();
@@ -89,7 +90,7 @@ TEST(LinearTest, BackwardDataIsTheRoundedSum) {
 }
 
 TEST(LinearTest, BackwardWeightsIsTheFloat32Sum) {
-  Device device;
+  Device& device = TestDevice();
   ForEachProblem([&](const LinearProblem& p) {
     const Tensor x = Random(device, p.dtype, {p.m, p.k}, 1), dy = Random(device, p.dtype, {p.m, p.n}, 2);
     const auto make = [&](DType dtype, bool bias) {
@@ -110,8 +111,43 @@ TEST(LinearTest, BackwardWeightsIsTheFloat32Sum) {
   });
 }
 
+// The same by the functions themselves, on whatever device.
+TEST(LinearTest, EveryDeviceGivesTheRoundedSums) {
+  Device& device = TestDevice();
+  ForEachProblem([&](const LinearProblem& p) {
+    const Tensor x = Random(device, p.dtype, {p.m, p.k}, 1), w = Random(device, p.dtype, {p.n, p.k}, 2);
+    const Tensor dy = Random(device, p.dtype, {p.m, p.n}, 3);
+    const DType master = p.dtype == DType::kF64 ? DType::kF64 : DType::kF32;
+    for (const Tensor& bias : {Tensor(), Random(device, DType::kF32, {p.n}, 4), Random(device, p.dtype, {p.n}, 5)}) {
+      Tensor exact = Tensor::Empty(device, DType::kF64, {p.m, p.n}), magnitudes = exact.Clone();
+      const bool has_bias = bias.defined();
+      kLinearReference.forward(Exact(p), ToF64(x), ToF64(w), has_bias ? ToF64(bias) : bias, &exact);
+      kLinearReference.forward(Exact(p), Magnitude(x), Magnitude(w), has_bias ? Magnitude(bias) : bias, &magnitudes);
+      ExpectRounded(LinearForward(x, w, bias), exact, magnitudes, p.k + 1);
+    }
+    Tensor exact = Tensor::Empty(device, DType::kF64, {p.m, p.k}), magnitudes = exact.Clone();
+    kLinearReference.backward_data(Exact(p), ToF64(dy), ToF64(w), &exact);
+    kLinearReference.backward_data(Exact(p), Magnitude(dy), Magnitude(w), &magnitudes);
+    ExpectRounded(LinearBackwardData(dy, w), exact, magnitudes, p.n);
+    const auto make = [&] {
+      return WeightGradients{.dw = Tensor::Empty(device, DType::kF64, {p.n, p.k}),
+                             .db = Tensor::Empty(device, DType::kF64, {p.n})};
+    };
+    WeightGradients sums = make(), sizes = make();
+    kLinearReference.backward_weights(Exact(p), ToF64(x), ToF64(dy), &sums);
+    kLinearReference.backward_weights(Exact(p), Magnitude(x), Magnitude(dy), &sizes);
+    for (const bool want_bias : {false, true}) {
+      const WeightGradients grads = LinearBackwardWeights(x, dy, want_bias);
+      EXPECT_EQ(grads.dw.dtype(), master);
+      ExpectRounded(grads.dw, sums.dw, sizes.dw, p.m);
+      ASSERT_EQ(grads.db.defined(), want_bias);
+      if (want_bias) ExpectRounded(grads.db, sums.db, sizes.db, p.m);
+    }
+  });
+}
+
 TEST(LinearTest, WorksOnTheLastDimension) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : kDTypes) {
     const Tensor x = Random(device, dtype, {2, 3, 4, 5}, 1), w = Random(device, dtype, {6, 5}, 2);
     const Tensor y = LinearForward(x, w, Tensor());
@@ -130,7 +166,7 @@ TEST(LinearTest, WorksOnTheLastDimension) {
 }
 
 TEST(LinearTest, RepeatsItsBits) {
-  Device device;
+  Device& device = TestDevice();
   // The last two tempt a library to split the sum among threads.
   for (const Shape& shape :
        {Shape{128, 512, 10}, Shape{256, 96, 200}, Shape{8, 4096, 8}, Shape{4096, 16, 16}}) {
@@ -152,8 +188,8 @@ TEST(LinearTest, RepeatsItsBits) {
 }
 
 TEST(LinearTest, TakesNothingFromTheSystemWhenWarm) {
+  Device& device = TestDevice();
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
-    Device device;
     const Tensor x = Random(device, dtype, {64, 96}, 1), w = Random(device, dtype, {80, 96}, 2);
     const auto step = [&] {
       const Tensor y = LinearForward(x, w, Tensor());
@@ -169,7 +205,7 @@ TEST(LinearTest, TakesNothingFromTheSystemWhenWarm) {
 }
 
 TEST(LinearTest, AnEmptyBatchGivesZeroGradients) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : kDTypes) {
     const Tensor x = Tensor::Empty(device, dtype, {0, 3}), w = Random(device, dtype, {2, 3}, 1);
     const Tensor y = LinearForward(x, w, Tensor());
@@ -182,7 +218,7 @@ TEST(LinearTest, AnEmptyBatchGivesZeroGradients) {
 }
 
 TEST(LinearDeathTest, ShapesMustFit) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = Tensor::Zeros(device, DType::kF32, {4, 3}), w = Tensor::Zeros(device, DType::kF32, {2, 4});
   EXPECT_DEATH(LinearForward(x, w, Tensor()), "check failed");
 }

@@ -1,0 +1,209 @@
+#include "tensor/cuda/cublas.h"
+
+#include <cublasLt.h>
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/check.h"
+#include "tensor/cuda/cuda_accelerator.h"
+#include "tensor/cuda/math_options.h"
+#include "tensor/tensor.h"
+
+namespace halftone::cuda {
+namespace {
+
+constexpr int64_t kWorkspaceBytes = int64_t{32} << 20;  // what NVIDIA recommends for the largest GPUs
+
+struct Key {
+  Product product;
+  uint32_t align_a, align_b, align_c;
+  bool tf32;
+
+  friend bool operator==(const Key&, const Key&) = default;
+  template <typename H>
+  friend H AbslHashValue(H state, const Key& key) {
+    return H::combine(std::move(state), key.product, key.align_a, key.align_b, key.align_c, key.tf32);
+  }
+};
+
+template <auto kDestroy>
+struct Destroy {
+  template <typename T>
+  void operator()(T* object) const {
+    (void)kDestroy(object);
+  }
+};
+template <typename Handle, auto kDestroy>
+using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroy<kDestroy>>;
+
+struct Plan {
+  Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> operation;
+  Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy> first, second, result;
+  cublasLtMatmulAlgo_t algorithm;
+  bool ok = false;
+};
+
+// Of a device.
+struct Cublas {
+  absl::Mutex mutex;
+  Owned<cublasLtHandle_t, cublasLtDestroy> handle;
+  Tensor workspace;
+  absl::flat_hash_map<Key, Plan> plans;
+};
+
+std::string Describe(const Product& p) {
+  return absl::StrCat("a product of ", p.batch, " x [", p.m, ", ", p.k, "] [", p.k, ", ", p.n, "] in ",
+                      std::string(NameOf(p.in)));
+}
+
+// Remembers the first call that failed.
+class Calls {
+ public:
+  Calls(CudaAccelerator& cuda, const Product& product) : cuda_(cuda), product_(product) {}
+
+  void operator()(const char* call, cublasStatus_t status) {
+    if (status == CUBLAS_STATUS_SUCCESS) return;
+    if (ok_) cuda_.Fail(call, absl::StrCat(cublasLtGetStatusString(status), ", for ", Describe(product_)));
+    ok_ = false;
+  }
+  bool ok() const { return ok_; }
+
+ private:
+  CudaAccelerator& cuda_;
+  const Product& product_;
+  bool ok_ = true;
+};
+
+cudaDataType_t TypeOf(DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+      return CUDA_R_64F;
+    case DType::kF16:
+      return CUDA_R_16F;
+    case DType::kBF16:
+      return CUDA_R_16BF;
+    default:
+      HALFTONE_CHECK(dtype == DType::kF32);
+      return CUDA_R_32F;
+  }
+}
+
+template <typename T>
+void Set(Calls& calls, const Plan& plan, cublasLtMatmulDescAttributes_t attribute, const T& value) {
+  calls("cublasLtMatmulDescSetAttribute",
+        cublasLtMatmulDescSetAttribute(plan.operation.get(), attribute, &value, sizeof(value)));
+}
+
+template <typename Layout>
+void MakeLayout(Calls& calls, DType dtype, const ColumnMajor& matrix, int64_t batch, int64_t stride, Layout& to) {
+  cublasLtMatrixLayout_t layout = nullptr;
+  calls("cublasLtMatrixLayoutCreate", cublasLtMatrixLayoutCreate(&layout, TypeOf(dtype), matrix.rows, matrix.columns,
+                                                                 matrix.leading));
+  to.reset(layout);
+  if (layout == nullptr || batch == 1) return;
+  const auto count = static_cast<int32_t>(batch);
+  calls("cublasLtMatrixLayoutSetAttribute",
+        cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof(count)));
+  calls("cublasLtMatrixLayoutSetAttribute",
+        cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof(stride)));
+}
+
+void ChooseAlgorithm(Calls& calls, const Cublas& cublas, const Key& key, Plan& plan) {
+  cublasLtMatmulPreference_t created = nullptr;
+  calls("cublasLtMatmulPreferenceCreate", cublasLtMatmulPreferenceCreate(&created));
+  const Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> preference(created);
+  if (!calls.ok()) return;
+  const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
+    calls("cublasLtMatmulPreferenceSetAttribute",
+          cublasLtMatmulPreferenceSetAttribute(created, attribute, &value, sizeof(value)));
+  };
+  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kWorkspaceBytes});
+  // Parts of a sum are added up before they are rounded, not after.
+  prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
+  // cuBLAS's A is b.
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key.align_b);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.align_a);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.align_c);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.align_c);
+  if (!calls.ok()) return;
+  cublasLtMatmulHeuristicResult_t found = {};
+  int count = 0;
+  calls("cublasLtMatmulAlgoGetHeuristic",
+        cublasLtMatmulAlgoGetHeuristic(cublas.handle.get(), plan.operation.get(), plan.first.get(), plan.second.get(),
+                                       plan.result.get(), plan.result.get(), created, 1, &found, &count));
+  if (count == 0) calls("cublasLtMatmulAlgoGetHeuristic", CUBLAS_STATUS_NOT_SUPPORTED);
+  plan.algorithm = found.algo;
+}
+
+Plan MakePlan(Calls& calls, const Cublas& cublas, const Key& key, const void* bias) {
+  const Product& p = key.product;
+  HALFTONE_CHECK(p.out == p.in || (p.out == DType::kF32 && SizeOf(p.in) == 2));
+  HALFTONE_CHECK(!(p.bias && p.out == DType::kF64));
+  const ColumnMajorProduct matrices = ForCublas(p);
+  const bool is_double = p.in == DType::kF64;
+  const cublasComputeType_t compute = is_double ? CUBLAS_COMPUTE_64F
+                                      : key.tf32 && p.in == DType::kF32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                                                        : CUBLAS_COMPUTE_32F;
+  Plan plan;
+  cublasLtMatmulDesc_t operation = nullptr;
+  calls("cublasLtMatmulDescCreate", cublasLtMatmulDescCreate(&operation, compute, is_double ? CUDA_R_64F : CUDA_R_32F));
+  plan.operation.reset(operation);
+  if (!calls.ok()) return plan;
+  Set(calls, plan, CUBLASLT_MATMUL_DESC_TRANSA, matrices.first.transpose ? CUBLAS_OP_T : CUBLAS_OP_N);
+  Set(calls, plan, CUBLASLT_MATMUL_DESC_TRANSB, matrices.second.transpose ? CUBLAS_OP_T : CUBLAS_OP_N);
+  if (p.bias) {
+    Set(calls, plan, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    Set(calls, plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, TypeOf(p.out));
+    Set(calls, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  }
+  MakeLayout(calls, p.in, matrices.first, p.batch, p.b.stride, plan.first);
+  MakeLayout(calls, p.in, matrices.second, p.batch, p.a.stride, plan.second);
+  MakeLayout(calls, p.out, matrices.result, p.batch, p.c.stride, plan.result);
+  if (calls.ok()) ChooseAlgorithm(calls, cublas, key, plan);
+  plan.ok = calls.ok();
+  return plan;
+}
+
+}  // namespace
+
+void Multiply(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c,
+              double scale) {
+  auto& cuda = static_cast<CudaAccelerator&>(*device.accelerator());
+  const Key key = {.product = product,
+                   .align_a = AlignmentOf(a, product.a, product.batch, product.in),
+                   .align_b = AlignmentOf(b, product.b, product.batch, product.in),
+                   .align_c = AlignmentOf(c, product.c, product.batch, product.out),
+                   .tf32 = device.Resource<MathOptions>().tf32};
+  auto& cublas = device.Resource<Cublas>();
+  Calls calls(cuda, product);
+  absl::MutexLock lock(&cublas.mutex);
+  if (cublas.handle == nullptr) {
+    cublasLtHandle_t handle = nullptr;
+    calls("cublasLtCreate", cublasLtCreate(&handle));
+    if (!calls.ok()) return;
+    cublas.handle.reset(handle);
+    cublas.workspace = Tensor::Empty(device, DType::kU8, {kWorkspaceBytes});
+  }
+  auto found = cublas.plans.find(key);
+  if (found == cublas.plans.end()) found = cublas.plans.emplace(key, MakePlan(calls, cublas, key, bias)).first;
+  const Plan& plan = found->second;
+  if (!plan.ok) return;  // the accelerator's status says why
+  if (product.bias) Set(calls, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  const float narrow[2] = {static_cast<float>(scale), 0};
+  const double wide[2] = {scale, 0};
+  const bool is_double = product.in == DType::kF64;
+  const void* alpha = is_double ? static_cast<const void*>(wide) : narrow;
+  const void* beta = is_double ? static_cast<const void*>(wide + 1) : narrow + 1;
+  calls("cublasLtMatmul",
+        cublasLtMatmul(cublas.handle.get(), plan.operation.get(), alpha, b, plan.first.get(), a, plan.second.get(), beta,
+                       c, plan.result.get(), c, plan.result.get(), &plan.algorithm, cublas.workspace.device_raw(),
+                       kWorkspaceBytes, cuda.Use()));
+}
+
+}  // namespace halftone::cuda

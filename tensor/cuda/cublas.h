@@ -1,0 +1,19 @@
+// Products of matrices by cuBLASLt. Errors become the accelerator's status, with the call's name.
+#ifndef HALFTONE_TENSOR_CUDA_CUBLAS_H_
+#define HALFTONE_TENSOR_CUDA_CUBLAS_H_
+
+#include "tensor/cuda/cublas_product.h"
+#include "tensor/device.h"
+
+namespace halftone::cuda {
+
+// c = scale * a b [+ bias], told to a GPU. Of 16-bit numbers the products are exact and the sums float32, rounded
+// once into c; of float32, both are float32 unless MathOptions say otherwise. The same arguments give the same bits
+// on the same GPU. The algorithm is chosen when a product first comes, and kept with the device, as a workspace of
+// some MiB is.
+void Multiply(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c,
+              double scale = 1);
+
+}  // namespace halftone::cuda
+
+#endif  // HALFTONE_TENSOR_CUDA_CUBLAS_H_

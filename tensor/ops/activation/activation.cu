@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "base/check.h"
 #include "tensor/cuda/kernel.cuh"
+#include "tensor/cuda/packed.cuh"
 #include "tensor/ops/activation/activation_device_kernels.h"
 
 namespace halftone::ops {
@@ -263,36 +264,31 @@ Learned LearnedOf(const Tensor& learned) {
   return {.f32 = learned.device_data<float>()};
 }
 
-// What a thread reads and writes at a time.
-template <typename T>
-struct alignas(16) Pack {
-  static constexpr int kSize = 16 / sizeof(T);
-  T values[kSize];
-};
-
 // to[i] = Op::Of(a, from[i]...). All arrays are those of whole tensors, and so aligned.
 template <class Op, typename T, typename... From>
 __global__ void MapKernel(int64_t n, Learned learned, T* to, From... from) {
+  constexpr int kPacked = cuda::kPacked<T>;
+  using Packed = cuda::Packed<T, kPacked>;
   const auto a = learned.template Get<cuda::Wide<T>>();
-  const int64_t packs = n / Pack<T>::kSize;
-  for (int64_t p = cuda::GlobalThread(); p < packs; p += cuda::GlobalThreads()) {
-    Pack<T> result;
-    const auto compute = [&](const auto&... pack) {
-      for (int k = 0; k < Pack<T>::kSize; ++k) {
-        cuda::Store(result.values + k, Op::Of(a, cuda::Load(pack.values + k)...));
+  const int64_t packed = n / kPacked;
+  for (int64_t p = cuda::GlobalThread(); p < packed; p += cuda::GlobalThreads()) {
+    Packed result;
+    const auto compute = [&](const auto&... values) {
+      for (int k = 0; k < kPacked; ++k) {
+        cuda::Store(result.element + k, Op::Of(a, cuda::Load(values.element + k)...));
       }
     };
-    compute(reinterpret_cast<const Pack<T>*>(from)[p]...);
-    reinterpret_cast<Pack<T>*>(to)[p] = result;
+    compute(reinterpret_cast<const Packed*>(from)[p]...);
+    reinterpret_cast<Packed*>(to)[p] = result;
   }
-  for (int64_t i = packs * Pack<T>::kSize + cuda::GlobalThread(); i < n; i += cuda::GlobalThreads()) {
+  for (int64_t i = packed * kPacked + cuda::GlobalThread(); i < n; i += cuda::GlobalThreads()) {
     cuda::Store(to + i, Op::Of(a, cuda::Load(from + i)...));
   }
 }
 
 template <class Op, typename T, typename... From>
 void Map(const Tensor& learned, Tensor& to, const From*... from) {
-  const int64_t per_block = cuda::kThreads * Pack<T>::kSize;
+  const int64_t per_block = cuda::kThreads * cuda::kPacked<T>;
   const int64_t blocks = std::min<int64_t>((to.elements() + per_block - 1) / per_block, 16384);
   cuda::Launch(to.device(), {.blocks = blocks}, MapKernel<Op, T, const From*...>, to.elements(),
                LearnedOf(learned), to.device_data<T>(), from...);

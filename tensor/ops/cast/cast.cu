@@ -1,19 +1,16 @@
-#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
 #include "tensor/cuda/kernel.cuh"
+#include "tensor/cuda/packed.cuh"
 #include "tensor/ops/cast/cast_kernels.h"
 
 namespace halftone::ops {
 namespace {
 
-// What a thread reads and writes at a time.
-constexpr int kPack = 4;
+constexpr int kPacked = 4;  // that a thread reads and writes at a time
 template <typename T>
-struct alignas(std::min<size_t>(16, kPack * sizeof(T))) Pack {
-  T values[kPack];
-};
+using Packed = cuda::Packed<T, kPacked>;
 
 // To or from double: narrowed in one rounding too.
 template <typename To, typename From>
@@ -29,15 +26,15 @@ template <typename From, typename To>
 void CastOf(const Tensor& x, Tensor& y) {
   const From* from = x.device_data<From>();
   To* to = y.device_data<To>();
-  const int64_t n = x.elements(), packs = n / kPack;
-  cuda::ForEach(x.device(), packs + n % kPack, [=] __device__(int64_t i) {
+  const int64_t n = x.elements(), packs = n / kPacked;
+  cuda::ForEach(x.device(), packs + n % kPacked, [=] __device__(int64_t i) {
     if (i < packs) {
-      const Pack<From> pack = reinterpret_cast<const Pack<From>*>(from)[i];
-      Pack<To> result;
-      for (int k = 0; k < kPack; ++k) result.values[k] = CastOne<To>(pack.values[k]);
-      reinterpret_cast<Pack<To>*>(to)[i] = result;
+      const Packed<From> pack = reinterpret_cast<const Packed<From>*>(from)[i];
+      Packed<To> result;
+      for (int k = 0; k < kPacked; ++k) result.element[k] = CastOne<To>(pack.element[k]);
+      reinterpret_cast<Packed<To>*>(to)[i] = result;
     } else {  // what is left, one by one
-      const int64_t at = packs * kPack + (i - packs);
+      const int64_t at = packs * kPacked + (i - packs);
       to[at] = CastOne<To>(from[at]);
     }
   });

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "tensor/ops/embedding/embedding_kernels.h"
 
 namespace halftone::ops {
 namespace {
@@ -13,14 +14,16 @@ namespace {
 constexpr size_t kGrain = 16;     // rows worth a thread
 constexpr int64_t kColumns = 64;  // that are summed together
 
+void CheckDType(DType dtype) { HALFTONE_CHECK(dtype == DType::kF32 || dtype == DType::kF64); }
+
 // Calls body(T()) for the dtype, f32 or f64.
 template <typename F>
 void Visit(DType dtype, F body) {
-  HALFTONE_CHECK(dtype == DType::kF32 || dtype == DType::kF64);
   if (dtype == DType::kF64) return body(double());
   body(float());
 }
 
+// For the host; kernels check the numbers as they go.
 void CheckIndex(const Tensor& index, int64_t rows) {
   for (const int64_t i : index.span<int64_t>()) HALFTONE_CHECK(i >= 0 && i < rows);
 }
@@ -58,21 +61,27 @@ Places Group(const Tensor& index, int64_t rows, int64_t padding_row) {
 Tensor EmbeddingForward(absl::Span<const Lookup> lookups) {
   HALFTONE_CHECK(!lookups.empty());
   const Tensor& first = lookups[0].table;
+  CheckDType(first.dtype());
   const Shape& index_shape = lookups[0].index.shape();
   const int64_t d = first.shape()[-1];
   for (const Lookup& l : lookups) {
     HALFTONE_CHECK(l.table.shape().rank() == 2 && l.table.shape()[1] == d &&
                    l.table.dtype() == first.dtype() && l.index.shape() == index_shape);
-    CheckIndex(l.index, l.table.shape()[0]);
   }
   std::vector<int64_t> dims(index_shape.dims().begin(), index_shape.dims().end());
   dims.push_back(d);
   Tensor y = Tensor::Empty(first.device(), first.dtype(), Shape(dims));
+  if (const auto* kernels = first.device().Kernels<EmbeddingKernels>()) {
+    kernels->forward(lookups, y);
+    return y;
+  }
+  for (const Lookup& l : lookups) CheckIndex(l.index, l.table.shape()[0]);
   Visit(first.dtype(), [&](auto type) {
     using T = decltype(type);
+    T* const result = y.data<T>();
     ParallelFor(static_cast<size_t>(index_shape.elements()), kGrain, [&](size_t begin, size_t end) {
       for (size_t r = begin; r < end; ++r) {
-        T* to = y.data<T>() + static_cast<int64_t>(r) * d;
+        T* to = result + static_cast<int64_t>(r) * d;
         const auto row = [&](const Lookup& l) { return l.table.data<T>() + l.index.data<int64_t>()[r] * d; };
         std::copy_n(row(lookups[0]), d, to);
         for (const Lookup& l : lookups.subspan(1)) {
@@ -87,13 +96,20 @@ Tensor EmbeddingForward(absl::Span<const Lookup> lookups) {
 
 Tensor EmbeddingBackward(const Tensor& dy, const Tensor& index, int64_t rows, int64_t padding_row) {
   const int64_t d = dy.shape()[-1];
+  CheckDType(dy.dtype());
   HALFTONE_CHECK(dy.elements() == index.elements() * d && padding_row < rows);
-  CheckIndex(index, rows);
   Tensor gradient = Tensor::Zeros(dy.device(), dy.dtype(), {rows, d});
+  if (const auto* kernels = dy.device().Kernels<EmbeddingKernels>()) {
+    kernels->backward(dy, index, padding_row, gradient);
+    return gradient;
+  }
+  CheckIndex(index, rows);
   const Places places = Group(index, rows, padding_row);
   const auto blocks = static_cast<size_t>((d + kColumns - 1) / kColumns);
   Visit(dy.dtype(), [&](auto type) {
     using T = decltype(type);
+    const T* const terms = dy.data<T>();
+    T* const sums_of_rows = gradient.data<T>();
     // Blocks of columns too, because a table may have few rows: two types of tokens.
     ParallelFor(places.numbers.size() * blocks, kGrain, [&](size_t begin, size_t end) {
       for (size_t item = begin; item < end; ++item) {
@@ -102,10 +118,10 @@ Tensor EmbeddingBackward(const Tensor& dy, const Tensor& index, int64_t rows, in
         const int64_t width = std::min(kColumns, d - column);
         double sums[kColumns] = {};
         for (size_t i = places.begins[group]; i < places.begins[group + 1]; ++i) {
-          const T* from = dy.data<T>() + places.order[i] * d + column;
+          const T* from = terms + places.order[i] * d + column;
           for (int64_t j = 0; j < width; ++j) sums[j] += static_cast<double>(from[j]);
         }
-        T* to = gradient.data<T>() + places.numbers[group] * d + column;
+        T* to = sums_of_rows + places.numbers[group] * d + column;
         for (int64_t j = 0; j < width; ++j) to[j] = static_cast<T>(sums[j]);
       }
     });

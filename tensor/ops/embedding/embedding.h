@@ -14,7 +14,9 @@ namespace halftone::ops {
 
 struct Lookup {
   Tensor table;  // [V, D], f32 or f64
-  Tensor index;  // int64 [...], each in [0, V): anything else ends the program
+  // int64 [...], each in [0, V): anything else ends the program, or stops an accelerator with an error
+  // (Accelerator::status).
+  Tensor index;
 };
 
 // y [..., D] in the tables' dtype: y[r] = tables[0][index0[r]] + tables[1][index1[r]] + ..., added in that

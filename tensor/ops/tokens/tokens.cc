@@ -4,17 +4,22 @@
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "tensor/ops/tokens/tokens_kernels.h"
 
 namespace halftone::ops {
 namespace {
 
 constexpr size_t kGrain = 64;  // rows of D numbers worth a thread
 
+// Of x and of the parameters.
+void CheckDTypes(DType x, DType parameters) {
+  HALFTONE_CHECK(IsFloat(x) && parameters == (x == DType::kF64 ? DType::kF64 : DType::kF32));
+}
+
 // Calls f(T(), S()) for the dtype of x and that of the parameters.
 template <typename F>
-void Visit(DType x, DType parameters, const F& f) {
+void Visit(DType x, const F& f) {
   VisitFloat(x, [&](auto type) {
-    HALFTONE_CHECK((x == DType::kF64 ? DType::kF64 : DType::kF32) == parameters);
     if constexpr (std::is_same_v<decltype(type), double>) {
       f(type, double());
     } else {
@@ -29,19 +34,27 @@ Tensor PrependTokenForward(const Tensor& x, const Tensor& token, const Tensor& p
   HALFTONE_CHECK(x.shape().rank() == 3 && token.dtype() == positions.dtype());
   const int64_t batch = x.shape()[0], n = x.shape()[1], d = x.shape()[2];
   HALFTONE_CHECK(token.elements() == d && positions.elements() == (n + 1) * d);
+  CheckDTypes(x.dtype(), positions.dtype());
   Tensor y = Tensor::Empty(x.device(), positions.dtype(), {batch, n + 1, d});
-  Visit(x.dtype(), positions.dtype(), [&](auto x_type, auto y_type) {
+  if (const auto* kernels = x.device().Kernels<TokensKernels>()) {
+    kernels->prepend_forward(x, token, positions, y);
+    return y;
+  }
+  Visit(x.dtype(), [&](auto x_type, auto y_type) {
     using T = decltype(x_type);
     using S = decltype(y_type);
+    const T* const xs = x.data<T>();
+    const S *const first = token.data<S>(), *const all_positions = positions.data<S>();
+    S* const result = y.data<S>();
     const auto add = [d](const auto* a, const S* b, S* to) {
       for (int64_t j = 0; j < d; ++j) to[j] = static_cast<S>(a[j]) + b[j];
     };
     ParallelFor(static_cast<size_t>(batch * (n + 1)), kGrain, [&](size_t begin, size_t end) {
       for (auto r = static_cast<int64_t>(begin); r < static_cast<int64_t>(end); ++r) {
         const int64_t b = r / (n + 1), i = r % (n + 1);
-        const S* position = positions.data<S>() + i * d;
-        S* to = y.data<S>() + r * d;
-        i == 0 ? add(token.data<S>(), position, to) : add(x.data<T>() + (b * n + i - 1) * d, position, to);
+        const S* position = all_positions + i * d;
+        S* to = result + r * d;
+        i == 0 ? add(first, position, to) : add(xs + (b * n + i - 1) * d, position, to);
       }
     });
   });
@@ -51,18 +64,25 @@ Tensor PrependTokenForward(const Tensor& x, const Tensor& token, const Tensor& p
 PrependTokenGradients PrependTokenBackward(const Tensor& dy, DType x_dtype) {
   HALFTONE_CHECK(dy.shape().rank() == 3 && dy.shape()[1] >= 1);
   const int64_t batch = dy.shape()[0], n = dy.shape()[1] - 1, d = dy.shape()[2];
+  CheckDTypes(x_dtype, dy.dtype());
   Device& device = dy.device();
   PrependTokenGradients g = {.dx = Tensor::Empty(device, x_dtype, {batch, n, d}),
                              .dtoken = Tensor::Empty(device, dy.dtype(), {d}),
                              .dpositions = Tensor::Empty(device, dy.dtype(), {n + 1, d})};
-  Visit(x_dtype, dy.dtype(), [&](auto x_type, auto y_type) {
+  if (const auto* kernels = device.Kernels<TokensKernels>()) {
+    kernels->prepend_backward(dy, g);
+    return g;
+  }
+  Visit(x_dtype, [&](auto x_type, auto y_type) {
     using T = decltype(x_type);
     using S = decltype(y_type);
     const S* from = dy.data<S>();
+    T* const dx = g.dx.data<T>();
+    S* const dpositions = g.dpositions.data<S>();
     ParallelFor(static_cast<size_t>(batch * n), kGrain, [&](size_t begin, size_t end) {
       for (auto r = static_cast<int64_t>(begin); r < static_cast<int64_t>(end); ++r) {
         const S* row = from + (r + r / n + 1) * d;
-        T* to = g.dx.data<T>() + r * d;
+        T* to = dx + r * d;
         for (int64_t j = 0; j < d; ++j) to[j] = static_cast<T>(row[j]);
       }
     });
@@ -72,7 +92,7 @@ PrependTokenGradients PrependTokenBackward(const Tensor& dy, DType x_dtype) {
         double sum = 0;
         for (int64_t b = 0; b < batch; ++b)
           sum += static_cast<double>(from[b * (n + 1) * d + static_cast<int64_t>(i)]);
-        g.dpositions.data<S>()[i] = static_cast<S>(sum);
+        dpositions[i] = static_cast<S>(sum);
       }
     });
     std::memcpy(g.dtoken.raw(), g.dpositions.raw(), g.dtoken.bytes());
@@ -84,6 +104,10 @@ Tensor FirstTokenForward(const Tensor& x) {
   HALFTONE_CHECK(x.shape().rank() == 3 && x.shape()[1] >= 1);
   const int64_t batch = x.shape()[0], n = x.shape()[1], d = x.shape()[2];
   Tensor y = Tensor::Empty(x.device(), x.dtype(), {batch, d});
+  if (const auto* kernels = x.device().Kernels<TokensKernels>()) {
+    kernels->first_forward(x, y);
+    return y;
+  }
   const size_t bytes = static_cast<size_t>(d) * SizeOf(x.dtype());
   for (int64_t b = 0; b < batch; ++b) {
     std::memcpy(static_cast<char*>(y.raw()) + b * bytes, static_cast<const char*>(x.raw()) + b * n * bytes,
@@ -96,6 +120,10 @@ Tensor FirstTokenBackward(const Tensor& dy, int64_t length) {
   HALFTONE_CHECK(dy.shape().rank() == 2 && length >= 1);
   const int64_t batch = dy.shape()[0], d = dy.shape()[1];
   Tensor dx = Tensor::Zeros(dy.device(), dy.dtype(), {batch, length, d});
+  if (const auto* kernels = dy.device().Kernels<TokensKernels>()) {
+    kernels->first_backward(dy, dx);
+    return dx;
+  }
   const size_t bytes = static_cast<size_t>(d) * SizeOf(dy.dtype());
   for (int64_t b = 0; b < batch; ++b) {
     std::memcpy(static_cast<char*>(dx.raw()) + b * length * bytes,

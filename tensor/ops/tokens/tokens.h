@@ -22,7 +22,7 @@ struct PrependTokenGradients {
 // The same bits for any number of threads.
 PrependTokenGradients PrependTokenBackward(const Tensor& dy, DType x_dtype);
 
-// [B, N, D] -> [B, D], and the gradient back: zeros for the others.
+// [B, N, D] of any float dtype -> [B, D], and the gradient back: zeros for the others.
 Tensor FirstTokenForward(const Tensor& x);
 Tensor FirstTokenBackward(const Tensor& dy, int64_t length);
 

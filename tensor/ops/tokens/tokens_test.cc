@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -11,7 +12,7 @@ namespace halftone::ops {
 namespace {
 
 TEST(TokensTest, PrependsTheTokenAndAddsThePositions) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : kFloatDTypes) {
     const DType wide = dtype == DType::kF64 ? DType::kF64 : DType::kF32;
     const Tensor x = FromDoubles(device, dtype, {2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
@@ -26,7 +27,7 @@ TEST(TokensTest, PrependsTheTokenAndAddsThePositions) {
 }
 
 TEST(TokensTest, GradientsAreThoseOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = RandomTensor(device, DType::kF64, {3, 4, 5}, 1),
                token = RandomTensor(device, DType::kF64, {5}, 2);
   const Tensor positions = RandomTensor(device, DType::kF64, {5, 5}, 3);
@@ -43,16 +44,23 @@ TEST(TokensTest, GradientsAreThoseOfFiniteDifferences) {
 }
 
 TEST(TokensTest, TheGradientOfSixteenBitTokensIsRoundedOnce) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor dy = RandomTensor(device, DType::kF32, {2, 6, 8}, 1);
   const PrependTokenGradients g = PrependTokenBackward(dy, DType::kBF16);
   ASSERT_EQ(g.dx.dtype(), DType::kBF16);
   EXPECT_EQ(g.dx.data<bfloat16>()[0], static_cast<bfloat16>(dy.data<float>()[8]));
   EXPECT_EQ(g.dx.data<bfloat16>()[5 * 8], static_cast<bfloat16>(dy.data<float>()[7 * 8]));
+  for (int i = 0; i < 6 * 8; ++i) {
+    const float sum = static_cast<float>(double{dy.data<float>()[i]} + dy.data<float>()[6 * 8 + i]);
+    EXPECT_EQ(g.dpositions.data<float>()[i], sum) << i;
+    if (i < 8) {
+      EXPECT_EQ(g.dtoken.data<float>()[i], sum) << i;
+    }
+  }
 }
 
 TEST(TokensTest, SameBitsForAnyNumberOfThreads) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor dy = RandomTensor(device, DType::kF32, {37, 65, 48}, 1),
                x = RandomTensor(device, DType::kF16, {37, 64, 48}, 2);
   const Tensor token = RandomTensor(device, DType::kF32, {48}, 3),
@@ -68,8 +76,29 @@ TEST(TokensTest, SameBitsForAnyNumberOfThreads) {
   });
 }
 
+TEST(TokensTest, AgreesWithTheDefinition) {
+  Device& device = TestDevice();
+  const int64_t batch = 3, n = 4, d = 16;
+  const Tensor x = RandomTensor(device, DType::kF16, {batch, n, d}, 1);
+  const Tensor token = RandomTensor(device, DType::kF32, {d}, 2),
+               positions = RandomTensor(device, DType::kF32, {n + 1, d}, 3);
+  const Tensor y = PrependTokenForward(x, token, positions), first = FirstTokenForward(y);
+  const Tensor back = FirstTokenBackward(first, n + 1);
+  for (int64_t b = 0; b < batch; ++b) {
+    for (int64_t p = 0; p <= n; ++p) {
+      for (int64_t j = 0; j < d; ++j) {
+        const float from = p == 0 ? token.data<float>()[j] : float{x.data<half>()[(b * n + p - 1) * d + j]};
+        const float expected = from + positions.data<float>()[p * d + j];
+        const int64_t at = (b * (n + 1) + p) * d + j;
+        ASSERT_EQ(y.data<float>()[at], expected);
+        ASSERT_EQ(back.data<float>()[at], p == 0 ? expected : 0);
+      }
+    }
+  }
+}
+
 TEST(TokensTest, FirstTokensOfSixteenBits) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = FromDoubles(device, DType::kF16, {2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
   EXPECT_EQ(ToDoubles(FirstTokenForward(x)), (std::vector<double>{1, 2, 5, 6}));
   EXPECT_EQ(ToDoubles(FirstTokenBackward(FirstTokenForward(x), 2)),

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "tensor/ops/patches/patches_kernels.h"
 
 namespace halftone::ops {
 namespace {
@@ -33,6 +34,10 @@ Tensor PatchesForward(const Tensor& x, int size) {
   const Shape& s = x.shape();
   HALFTONE_CHECK(s.rank() == 4 && size >= 1 && s[1] % size == 0 && s[2] % size == 0);
   Tensor y = Tensor::Empty(x.device(), x.dtype(), {s[0], s[1] / size, s[2] / size, s[3] * size * size});
+  if (const auto* kernels = x.device().Kernels<PatchesKernels>()) {
+    kernels->forward(x, size, y);
+    return y;
+  }
   VisitFloat(x.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* from = x.data<T>();
@@ -46,6 +51,10 @@ Tensor PatchesBackward(const Tensor& dy, int size, int64_t channels) {
   const Shape& s = dy.shape();
   HALFTONE_CHECK(s.rank() == 4 && size >= 1 && s[3] == channels * size * size);
   Tensor dx = Tensor::Empty(dy.device(), dy.dtype(), {s[0], s[1] * size, s[2] * size, channels});
+  if (const auto* kernels = dy.device().Kernels<PatchesKernels>()) {
+    kernels->backward(dy, size, dx);
+    return dx;
+  }
   VisitFloat(dy.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* from = dy.data<T>();

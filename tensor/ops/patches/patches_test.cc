@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -12,7 +13,7 @@ namespace halftone::ops {
 namespace {
 
 TEST(PatchesTest, FeaturesAreInTheOrderChannelRowColumn) {
-  Device device;
+  Device& device = TestDevice();
   // Two channels: the pixel's number, and 100 more.
   std::vector<double> values;
   for (int pixel = 0; pixel < 8; ++pixel) values.insert(values.end(), {1.0 * pixel, 100.0 + pixel});
@@ -27,7 +28,7 @@ TEST(PatchesTest, FeaturesAreInTheOrderChannelRowColumn) {
 }
 
 TEST(PatchesTest, AgreesWithTheDefinition) {
-  Device device;
+  Device& device = TestDevice();
   const int64_t n = 3, rows = 4, columns = 2, channels = 5, size = 3;
   const Tensor x = RandomTensor(device, DType::kF32, {n, rows * size, columns * size, channels}, 1);
   const Tensor y = PatchesForward(x, size);
@@ -44,7 +45,7 @@ TEST(PatchesTest, AgreesWithTheDefinition) {
 }
 
 TEST(PatchesTest, GradientIsThatOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = RandomTensor(device, DType::kF64, {2, 4, 6, 3}, 1);
   const Tensor weights = RandomTensor(device, DType::kF64, {2, 2, 3, 12}, 2);
   const auto loss = [&] { return WeightedSum(PatchesForward(x, 2), weights); };
@@ -52,7 +53,7 @@ TEST(PatchesTest, GradientIsThatOfFiniteDifferences) {
 }
 
 TEST(PatchesTest, SameBitsForAnyNumberOfThreads) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = RandomTensor(device, DType::kBF16, {33, 8, 8, 3}, 1);
   const Tensor y = PatchesForward(x, 4);
   ForEachThreadCount([&](int) {

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "tensor/ops/transpose/transpose_kernels.h"
 
 namespace halftone::ops {
 namespace {
@@ -30,6 +31,10 @@ Tensor Transpose(const Tensor& x) {
   std::swap(dims[dims.size() - 2], dims.back());
   Tensor y = Tensor::Empty(x.device(), x.dtype(), Shape(dims));
   if (x.elements() == 0) return y;
+  if (const auto* kernels = x.device().Kernels<TransposeKernels>()) {
+    kernels->transpose(x, y);
+    return y;
+  }
   const int64_t matrices = x.elements() / (m * n), strips = (m + kTile - 1) / kTile;
   VisitFloat(x.dtype(), [&](auto type) {
     using T = decltype(type);

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "gtest/gtest.h"
+#include "testing/device.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
 
@@ -10,7 +11,7 @@ namespace halftone::ops {
 namespace {
 
 TEST(TransposeTest, MovesEveryValue) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : kFloatDTypes) {
     for (const auto& [m, n] : {std::pair(1, 1), {1, 7}, {33, 5}, {32, 64}, {65, 31}, {70, 100}}) {
       const Tensor x = RandomTensor(device, dtype, {2, 3, m, n}, 1);
@@ -30,7 +31,7 @@ TEST(TransposeTest, MovesEveryValue) {
 }
 
 TEST(TransposeTest, OfNothingIsNothing) {
-  Device device;
+  Device& device = TestDevice();
   EXPECT_EQ(Transpose(Tensor::Empty(device, DType::kF32, {0, 3, 4})).shape(), Shape({0, 4, 3}));
   EXPECT_EQ(Transpose(Tensor::Empty(device, DType::kF32, {3, 0})).shape(), Shape({0, 3}));
 }

@@ -1,6 +1,7 @@
 #include "tensor/ops/grid_graph/grid_graph.h"
 
 #include "tensor/ops/grid_graph/grid_graph_implementations.h"
+#include "tensor/ops/grid_graph/grid_graph_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/grid_graph/grid_graph.cc"
@@ -132,15 +133,22 @@ GridGraphProblem Problem(const Tensor& x) {
   return {.dtype = x.dtype(), .rows = x.shape()[1], .columns = x.shape()[2], .features = x.shape()[3]};
 }
 
-Tensor Spread(const Tensor& x, const void* bias) {
+// bias: null for zeros.
+Tensor Spread(const Tensor& x, const Tensor* bias) {
   const GridGraphProblem p = Problem(x);
   const GridGraphImplementation& implementation = Choose(x.dtype());
   Tensor y = Tensor::Empty(x.device(), x.dtype(), x.shape());
+  if (const auto* kernels = x.device().Kernels<GridGraphKernels>()) {
+    kernels->spread(x, bias, y);
+    return y;
+  }
   const size_t bytes = p.Elements() * SizeOf(x.dtype());
+  const char* from = static_cast<const char*>(x.raw());
+  const void* from_bias = bias == nullptr ? nullptr : bias->raw();
+  char* to = static_cast<char*>(y.raw());
   ParallelFor(x.shape()[0], 1, [&](size_t begin, size_t end) {
     for (size_t n = begin; n < end; ++n) {
-      implementation.spread(p, static_cast<const char*>(x.raw()) + n * bytes, bias,
-                            static_cast<char*>(y.raw()) + n * bytes);
+      implementation.spread(p, from + n * bytes, from_bias, to + n * bytes);
     }
   });
   return y;
@@ -153,27 +161,33 @@ absl::Span<const GridGraphImplementation> GridGraphImplementations() { return kI
 Tensor GridGraphForward(const Tensor& x, const Tensor& bias) {
   HALFTONE_CHECK(bias.dtype() == (x.dtype() == DType::kF64 ? DType::kF64 : DType::kF32));
   HALFTONE_CHECK(bias.shape() == Shape({x.shape()[-1]}));
-  return Spread(x, bias.raw());
+  return Spread(x, &bias);
 }
 
 GridGraphGradients GridGraphBackward(const Tensor& dy) {
-  // A grid's sums of all nodes, then those of all grids in order.
   const GridGraphProblem p = Problem(dy);
   const GridGraphImplementation& implementation = Choose(dy.dtype());
   const DType sums_dtype = dy.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
   const int64_t grids = dy.shape()[0];
+  // The matrix is symmetric.
+  GridGraphGradients gradients = {.dx = Spread(dy, nullptr),
+                                  .dbias = Tensor::Zeros(dy.device(), sums_dtype, {p.features})};
+  if (const auto* kernels = dy.device().Kernels<GridGraphKernels>()) {
+    kernels->sum(dy, gradients.dbias);
+    return gradients;
+  }
+  // A grid's sums of all nodes, then those of all grids in order.
   Tensor sums = Tensor::Zeros(dy.device(), sums_dtype, {grids, p.features});
-  Tensor dbias = Tensor::Zeros(dy.device(), sums_dtype, {p.features});
+  const char* from = static_cast<const char*>(dy.raw());
+  char* to = static_cast<char*>(sums.raw());
   ParallelFor(grids, 1, [&](size_t begin, size_t end) {
     for (size_t n = begin; n < end; ++n) {
-      implementation.sum(p.dtype, static_cast<const char*>(dy.raw()) + n * p.Elements() * SizeOf(p.dtype),
-                         p.rows * p.columns, p.features,
-                         static_cast<char*>(sums.raw()) + n * p.features * SizeOf(sums_dtype));
+      implementation.sum(p.dtype, from + n * p.Elements() * SizeOf(p.dtype), p.rows * p.columns, p.features,
+                         to + n * p.features * SizeOf(sums_dtype));
     }
   });
-  implementation.sum(sums_dtype, sums.raw(), grids, p.features, dbias.raw());
-  // The matrix is symmetric.
-  return {.dx = Spread(dy, nullptr), .dbias = std::move(dbias)};
+  implementation.sum(sums_dtype, sums.raw(), grids, p.features, gradients.dbias.raw());
+  return gradients;
 }
 
 }  // namespace halftone::ops

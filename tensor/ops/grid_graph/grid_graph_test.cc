@@ -6,6 +6,7 @@
 
 #include "gtest/gtest.h"
 #include "tensor/ops/grid_graph/grid_graph_implementations.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -31,7 +32,7 @@ std::vector<std::vector<double>> Matrix(int rows, int columns) {
 }
 
 TEST(GridGraphTest, IsTheProductWithTheMatrix) {
-  Device device;
+  Device& device = TestDevice();
   for (const auto& [rows, columns] : {std::pair(8, 8), {1, 1}, {1, 4}, {3, 2}}) {
     const auto matrix = Matrix(rows, columns);
     const int nodes = rows * columns, features = 5;
@@ -52,7 +53,7 @@ TEST(GridGraphTest, IsTheProductWithTheMatrix) {
 }
 
 TEST(GridGraphTest, EveryRowHasTheBitsOfTheReference) {
-  Device device;
+  Device& device = TestDevice();
   ForEachTarget([&](int64_t target) {
     for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
       for (const int64_t features : {1, 3, 64, 67}) {
@@ -82,8 +83,37 @@ TEST(GridGraphTest, EveryRowHasTheBitsOfTheReference) {
   });
 }
 
+// On every device; sums of biases may be in another order.
+TEST(GridGraphTest, SpreadingHasTheBitsOfTheReference) {
+  Device& device = TestDevice();
+  for (const DType dtype : kFloatDTypes) {
+    const DType wide = dtype == DType::kF64 ? DType::kF64 : DType::kF32;
+    for (const int64_t features : {3, 24}) {
+      const GridGraphProblem p = {.dtype = dtype, .rows = 3, .columns = 4, .features = features};
+      const Tensor x = RandomTensor(device, dtype, {2, 3, 4, features}, 1);
+      const Tensor bias = RandomTensor(device, wide, {features}, 2);
+      Tensor y = Tensor::Zeros(device, dtype, x.shape()), dx = y.Clone();
+      const size_t bytes = p.Elements() * SizeOf(dtype);
+      for (size_t n = 0; n < 2; ++n) {
+        const char* from = static_cast<const char*>(x.raw()) + n * bytes;
+        GridGraphImplementations().back().spread(p, from, bias.raw(),
+                                                 static_cast<char*>(y.raw()) + n * bytes);
+        GridGraphImplementations().back().spread(p, from, nullptr, static_cast<char*>(dx.raw()) + n * bytes);
+      }
+      EXPECT_TRUE(SameBits(GridGraphForward(x, bias), y)) << NameOf(dtype) << features;
+      const GridGraphGradients g = GridGraphBackward(x);
+      EXPECT_TRUE(SameBits(g.dx, dx)) << NameOf(dtype) << features;
+      std::vector<double> sums(features);
+      const std::vector<double> values = ToDoubles(x);
+      for (size_t i = 0; i < values.size(); ++i) sums[i % features] += values[i];
+      EXPECT_EQ(g.dbias.dtype(), wide);
+      EXPECT_LT(Distance(ToDoubles(g.dbias), sums), 16 * EpsilonOf(wide));
+    }
+  }
+}
+
 TEST(GridGraphTest, SameBitsForAnyNumberOfThreads) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = RandomTensor(device, DType::kF16, {33, 8, 8, 48}, 1);
   const Tensor bias = RandomTensor(device, DType::kF32, {48}, 2);
   const Tensor y = GridGraphForward(x, bias);
@@ -97,7 +127,7 @@ TEST(GridGraphTest, SameBitsForAnyNumberOfThreads) {
 }
 
 TEST(GridGraphTest, GradientsAreThoseOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   const Shape shape = {2, 3, 4, 3};
   const Tensor x = RandomTensor(device, DType::kF64, shape, 1);
   const Tensor bias = RandomTensor(device, DType::kF64, {3}, 2);

@@ -55,6 +55,11 @@ ScaleRule RuleOf(ScaleSource source) {
   return ScaleRule::kAmax;
 }
 
+// A block's scale is made so that its largest number is within the range.
+Variable RecordBlocks(Graph& graph, Tensor y, const Variable& x) {
+  return graph.Record("fake_quantize", std::move(y), {x}, [](BackwardContext& c) { c.Give(0, c.dy()); });
+}
+
 }  // namespace
 
 Quantizer::Quantizer(const QuantizerOptions& options, int64_t outputs)
@@ -87,6 +92,7 @@ Quantizer::Quantizer(const QuantizerOptions& options, int64_t outputs)
 }
 
 void Quantizer::Visit(Visitor& v) {
+  knows_started_ = false;
   if (scale_.has_value()) v("scale", *scale_);
   if (codebook_.has_value()) v("codebook", *codebook_);
   if (values_.has_value()) v("codebook", *values_);
@@ -95,11 +101,15 @@ void Quantizer::Visit(Visitor& v) {
 }
 
 // The first tensor says where what is learned begins.
-void Quantizer::Start(absl::Span<const float> x) {
-  if (!started_.has_value() || started_->value.data<int64_t>()[0] != 0) return;
+void Quantizer::Start(const Tensor& tensor) {
+  if (!started_.has_value() || knows_started_) return;
+  knows_started_ = started_->value.data<int64_t>()[0] != 0;
+  if (knows_started_) return;
   // Nothing can be learned of zeros: they stay what they are, and the next tensor is waited for.
+  const absl::Span<const float> x = tensor.span<float>();
   if (Amax(x) == 0) return;
   started_->value.data<int64_t>()[0] = 1;
+  knows_started_ = true;
   if (scale_.has_value()) {
     const size_t row = x.size() / static_cast<size_t>(channels_);
     for (size_t i = 0; i < static_cast<size_t>(channels_); ++i) {
@@ -213,8 +223,7 @@ Tensor Quantizer::Round(const Tensor& x, const Scales& s, const std::optional<Co
                                 ? RandomBits(rng.Stream(HashStream(path())), 0)
                                 : RandomBits();
   if (const auto* f = std::get_if<BlockFormat>(&options_.format)) {
-    const int64_t row = outputs_ > 0 ? x.elements() / outputs_ : x.shape()[-1];
-    FakeQuantizeBlocks(*f, from, static_cast<size_t>(row),
+    FakeQuantizeBlocks(*f, from, static_cast<size_t>(RowOf(x)),
                        {.rule = options_.block_rule, .rounding = options_.rounding}, to, random);
   } else if (const auto* f = std::get_if<IntegerFormat>(&options_.format)) {
     FakeQuantize(*f, from, s.scales, s.zero_points, options_.rounding, to, random);
@@ -227,27 +236,112 @@ Tensor Quantizer::Round(const Tensor& x, const Scales& s, const std::optional<Co
   return y;
 }
 
+DeviceScales Quantizer::FindScales(const QuantizerKernels& kernels, const Tensor& x, bool remember) {
+  DeviceScales s;
+  if (IsBlocks(options_.format) || !has_scale()) return s;
+  Device& device = x.device();
+  s.scales = Tensor::Empty(device, DType::kF32, {channels_});
+  const auto* integers = std::get_if<IntegerFormat>(&options_.format);
+  const bool affine = integers != nullptr && integers->affine;
+  if (scale_.has_value()) {
+    kernels.learned_scales(scale_->master(), s.scales);
+  } else if (amax_history_.has_value()) {
+    kernels.delayed_scale(x, Largest(options_.format), remember, amax_history_->value, s.scales);
+  } else if (RuleOf(options_.scale) != ScaleRule::kAmax) {
+    const Scales found = CurrentScales(x.span<float>());
+    s.scales = Tensor::From<float>(device, {channels_}, found.scales);
+    if (affine) s.zero_points = Tensor::From<int32_t>(device, {channels_}, found.zero_points);
+  } else if (affine) {
+    s.zero_points = Tensor::Empty(device, DType::kI32, {channels_});
+    kernels.affine_scales(*integers, x, s);
+  } else {
+    kernels.current_scales(x, Largest(options_.format), s.scales);
+  }
+  return s;
+}
+
+Tensor Quantizer::Search(const QuantizerKernels& kernels) const {
+  if (!IsCodebook(options_.format)) return Tensor();
+  const Tensor& values = codebook_.has_value() ? codebook_->master() : values_->value;
+  Tensor search = Tensor::Empty(values.device(), DType::kF32, {2, values.elements()});
+  kernels.make_search(values, search);
+  return search;
+}
+
+Tensor Quantizer::Round(const QuantizerKernels& kernels, const Tensor& x, const DeviceScales& s,
+                        const Tensor& search, const Rng& rng) const {
+  Tensor y = Tensor::Empty(x.device(), DType::kF32, x.shape());
+  std::optional<Rng> random;
+  if (options_.rounding == Rounding::kStochastic) random = rng.Stream(HashStream(path()));
+  if (const auto* f = std::get_if<BlockFormat>(&options_.format)) {
+    kernels.round_blocks(*f, options_.block_rule, x, RowOf(x), random, y);
+  } else if (const auto* f = std::get_if<IntegerFormat>(&options_.format)) {
+    kernels.round_integers(*f, x, s, random, y);
+  } else if (const auto* f = std::get_if<FloatFormat>(&options_.format)) {
+    kernels.round_floats(*f, x, s, random, y);
+  } else {
+    kernels.round_to_values(search, x, s, y);
+  }
+  if (observed_ != nullptr) observed_->Add(x.span<float>(), std::as_const(y).span<float>());
+  return y;
+}
+
 Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph) {
   if (!graph.quantize()) return tensor;
   const Tensor x = ops::Cast(tensor, DType::kF32);
-  if (!graph.replay()) Start(x.span<float>());
-  const Scales scales = FindScales(x.span<float>(), graph.training() && !graph.replay());
+  if (!graph.replay()) Start(x);
+  const bool remember = graph.training() && !graph.replay();
+  if (const auto* kernels = x.device().Kernels<QuantizerKernels>()) {
+    const DeviceScales scales = FindScales(*kernels, x, remember);
+    return ops::Cast(Round(*kernels, x, scales, Search(*kernels), graph.rng()), tensor.dtype());
+  }
+  const Scales scales = FindScales(x.span<float>(), remember);
   return ops::Cast(Round(x, scales, Values(), graph.rng()), tensor.dtype());
+}
+
+Variable Quantizer::ForwardOn(const QuantizerKernels& kernels, const Variable& x) {
+  Graph& graph = x.graph();
+  const DeviceScales scales = FindScales(kernels, x.value(), graph.training() && !graph.replay());
+  const Tensor search = Search(kernels);
+  Tensor y = Round(kernels, x.value(), scales, search, graph.rng());
+  if (IsBlocks(options_.format)) return RecordBlocks(graph, std::move(y), x);
+  std::vector<Variable> inputs = {x};
+  if (scale_.has_value()) inputs.push_back(graph.Use(*scale_, DType::kF32));
+  if (codebook_.has_value()) inputs.push_back(graph.Use(*codebook_, DType::kF32));
+  return graph.Record(
+      "fake_quantize", std::move(y), inputs,
+      [&kernels, xt = x.value(), format = options_.format, scales, search, channels = channels_,
+       learns_scale = scale_.has_value(), learns_values = codebook_.has_value()](BackwardContext& c) {
+        Device& device = xt.device();
+        QuantizerGradients g = {.dx = Tensor::Empty(device, DType::kF32, xt.shape())};
+        g.scale_factor = g.value_factor =
+            LsqGradientFactor(static_cast<size_t>(xt.elements() / channels), Steps(format));
+        if (learns_scale) g.dscales = Tensor::Empty(device, DType::kF32, {channels});
+        if (learns_values) g.dvalues = Tensor::Empty(device, DType::kF32, {search.shape()[1]});
+        if (search.defined()) {
+          kernels.value_gradients(search, xt, scales, c.dy(), g);
+        } else if (const auto* f = std::get_if<IntegerFormat>(&format)) {
+          kernels.integer_gradients(*f, xt, scales, c.dy(), g);
+        } else {
+          kernels.float_gradients(std::get<FloatFormat>(format), xt, scales, c.dy(), g);
+        }
+        c.Give(0, std::move(g.dx));
+        if (learns_scale) c.Give(1, std::move(g.dscales));
+        if (learns_values) c.Give(learns_scale ? 2 : 1, std::move(g.dvalues));
+      });
 }
 
 Variable Quantizer::Forward(const Variable& input) {
   Graph& graph = input.graph();
   if (!graph.quantize()) return input;
   const Variable x = graph.Cast(input, DType::kF32);
+  if (!graph.replay()) Start(x.value());
+  if (const auto* kernels = x.value().device().Kernels<QuantizerKernels>()) return ForwardOn(*kernels, x);
   const absl::Span<const float> values = x.value().span<float>();
-  if (!graph.replay()) Start(values);
   Scales scales = FindScales(values, graph.training() && !graph.replay());
   std::optional<Codebook> codebook = Values();
   Tensor y = Round(x.value(), scales, codebook, graph.rng());
-  if (IsBlocks(options_.format)) {
-    // A block's scale is made so that its largest number is within the range.
-    return graph.Record("fake_quantize", std::move(y), {x}, [](BackwardContext& c) { c.Give(0, c.dy()); });
-  }
+  if (IsBlocks(options_.format)) return RecordBlocks(graph, std::move(y), x);
   std::vector<Variable> inputs = {x};
   if (scale_.has_value()) inputs.push_back(graph.Use(*scale_, DType::kF32));
   if (codebook_.has_value()) inputs.push_back(graph.Use(*codebook_, DType::kF32));

@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "nn/module.h"
+#include "nn/quantizer_kernels.h"
 #include "quant/block_format.h"
 #include "quant/codebook.h"
 #include "quant/quant_format.h"
@@ -81,7 +82,9 @@ class Quantizer : public Module {
   };
 
   bool has_scale() const { return options_.scale != ScaleSource::kNone; }
-  void Start(absl::Span<const float> x);
+  // What blocks run along.
+  int64_t RowOf(const Tensor& x) const { return outputs_ > 0 ? x.elements() / outputs_ : x.shape()[-1]; }
+  void Start(const Tensor& x);
   float LearnedRange(absl::Span<const float> x) const;
   std::vector<float> StartingValues(absl::Span<const float> x) const;
   std::optional<Codebook> Values() const;  // where the format has them
@@ -89,6 +92,13 @@ class Quantizer : public Module {
   Scales FindScales(absl::Span<const float> x, bool remember);
   Tensor Round(const Tensor& x, const Scales& scales, const std::optional<Codebook>& codebook,
                const Rng& rng) const;
+
+  // The same for an accelerator.
+  Variable ForwardOn(const QuantizerKernels& kernels, const Variable& x);
+  DeviceScales FindScales(const QuantizerKernels& kernels, const Tensor& x, bool remember);
+  Tensor Search(const QuantizerKernels& kernels) const;  // of the values; undefined where the format has none
+  Tensor Round(const QuantizerKernels& kernels, const Tensor& x, const DeviceScales& scales,
+               const Tensor& search, const Rng& rng) const;
 
   const QuantizerOptions options_;
   const int64_t outputs_;   // 0: not of weights
@@ -99,6 +109,7 @@ class Quantizer : public Module {
   std::optional<Buffer> values_;       // of a codebook that is not learned
   std::optional<Buffer> amax_history_;
   std::optional<Buffer> started_;  // 1 once the parameters have their first values
+  bool knows_started_ = false;     // that it is 1, without looking; Visit may change it
 };
 
 // The quantisers of one layer; each may be absent. Their paths are below the layer's:

@@ -9,6 +9,7 @@
 #include "nn/layers.h"
 #include "quant/formats.h"
 #include "quant/scales.h"
+#include "testing/device.h"
 #include "testing/tensors.h"
 
 namespace halftone::nn {
@@ -55,7 +56,7 @@ class QuantizerTest : public ::testing::Test {
     return {g.span<float>().begin(), g.span<float>().end()};
   }
 
-  Device device_{/*notes=*/nullptr};
+  Device& device_ = TestDevice();
 };
 
 TEST_F(QuantizerTest, RoundsToTheFormatAndStopsGradientsOutside) {

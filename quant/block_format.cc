@@ -41,23 +41,10 @@ constexpr size_t kPastCache = size_t{4} << 20;
 constexpr float kInt8Unit = 1.0f / 64;
 constexpr IntegerGrid kInt8Values(-128, 127, 0, kInt8Unit), kInt8Codes(-128, 127, 0, 1);
 
-quant_internal::E8m0Rule RuleOf(const BlockFormat& format, BlockScaleRule rule) {
-  switch (rule) {
-    case BlockScaleRule::kFloor:
-      return {.largest_exponent = format.largest_exponent()};
-    case BlockScaleRule::kCeil:
-      return {.up = true, .largest_exponent = format.largest_exponent()};
-    case BlockScaleRule::kEven:
-      return {.add = 1 << (22 - format.mantissa_bits()), .largest_exponent = format.largest_exponent()};
-    case BlockScaleRule::kRceil:
-      return {.divide = static_cast<float>(format.largest_element()), .up = true};
-  }
-  return {};
-}
-
 void MakeScales(const BlockFormat& format, BlockScaleRule rule, float tensor_scale, size_t blocks,
                 BlockScales* s) {
-  format.scale == BlockScale::kE8m0 ? quant_internal::MakeE8m0Scales(RuleOf(format, rule), blocks, s)
+  using quant_internal::E8m0RuleOf;
+  format.scale == BlockScale::kE8m0 ? quant_internal::MakeE8m0Scales(E8m0RuleOf(format, rule), blocks, s)
                                     : quant_internal::MakeE4m3Scales(tensor_scale, blocks, s);
 }
 
@@ -254,10 +241,10 @@ class AllMagnitudes {
  public:
   AllMagnitudes(const BlockFormat& format, absl::Span<const float> x, const BlockRows& rows,
                 const BlockOptions& options) {
-    constexpr float kLeast = 0x1p-120f, kMost = 0x1p118f;
     if (format.scale != BlockScale::kE4m3) return;
     tensor_scale_ = options.tensor_scale;
-    HALFTONE_CHECK(tensor_scale_ == 0 || (tensor_scale_ >= kLeast && tensor_scale_ <= kMost));
+    HALFTONE_CHECK(tensor_scale_ == 0 || (tensor_scale_ >= quant_internal::kLeastTensorScale &&
+                                          tensor_scale_ <= quant_internal::kMostTensorScale));
     if (tensor_scale_ != 0) return;
 
     amax_ = std::make_unique_for_overwrite<int32_t[]>(rows.blocks());
@@ -270,8 +257,7 @@ class AllMagnitudes {
       }
     });
     const int32_t largest = most < kInfinityBits ? most.load() : std::bit_cast<int32_t>(Amax(x));
-    const float amax = std::bit_cast<float>(largest);
-    tensor_scale_ = amax == 0 ? 1 : std::clamp(amax / (448.0f * 6.0f), kLeast, kMost);
+    tensor_scale_ = quant_internal::TensorScaleOf(std::bit_cast<float>(largest));
   }
 
   float tensor_scale() const { return tensor_scale_; }

@@ -43,6 +43,7 @@
 #include "absl/types/span.h"
 #include "fp16/codec.h"
 #include "fp16/format.h"
+#include "quant/block_scale.h"
 #include "quant/formats.h"
 
 namespace halftone {
@@ -129,6 +130,24 @@ void QuantizeBlocks(const BlockFormat& format, absl::Span<const float> x, size_t
 void DequantizeBlocks(const BlockFormat& format, absl::Span<const uint8_t> codes,
                       absl::Span<const uint8_t> scales, float tensor_scale, size_t row_size,
                       absl::Span<float> y);
+
+namespace quant_internal {
+
+constexpr E8m0Rule E8m0RuleOf(const BlockFormat& format, BlockScaleRule rule) {
+  switch (rule) {
+    case BlockScaleRule::kFloor:
+      return {.largest_exponent = format.largest_exponent()};
+    case BlockScaleRule::kCeil:
+      return {.up = true, .largest_exponent = format.largest_exponent()};
+    case BlockScaleRule::kEven:
+      return {.add = 1 << (22 - format.mantissa_bits()), .largest_exponent = format.largest_exponent()};
+    case BlockScaleRule::kRceil:
+      return {.divide = static_cast<float>(format.largest_element()), .up = true};
+  }
+  return {};
+}
+
+}  // namespace quant_internal
 
 }  // namespace halftone
 

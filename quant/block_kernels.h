@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "quant/block_scale.h"
 #include "quant/grid.h"
 
 namespace halftone::quant_internal {
@@ -21,19 +22,9 @@ struct BlockScales {
   float factors[kRun];  // what elements are multiplied by before they are rounded
   float scales[kRun];   // and what their values are multiplied by
 };
-inline constexpr int32_t kInfinityBits = 0x7f800000;
 
 // amax as BlockScales has it, of any number of blocks. Returns the largest.
 int32_t BlockMagnitudes(const float* x, size_t block, size_t blocks, int32_t* amax);
-
-// How E8M0 scales follow from amax: 2^(E - largest_exponent), where E is the floor or ceil of
-// log2((amax + add) / divide); what is added is added to the bits.
-struct E8m0Rule {
-  int32_t add = 0;
-  float divide = 1;
-  bool up = false;
-  int largest_exponent = 0;
-};
 
 // The rest of s from s->amax, as quant/block_format.h says. Where that is a NaN's, the code and the scale are
 // NaN and the factor is any.

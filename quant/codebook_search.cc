@@ -20,15 +20,6 @@ int32_t MagnitudeBits(float q) { return std::bit_cast<int32_t>(std::abs(q)); }
 
 }  // namespace
 
-float MiddleRoundedDown(float a, float b) {
-  // sum + error is a + b exactly (Knuth's TwoSum).
-  const double wide_a = a, wide_b = b, sum = wide_a + wide_b, part = sum - wide_a;
-  const double error = (wide_a - (sum - part)) + (wide_b - part);
-  const auto middle = static_cast<float>(sum / 2);
-  const bool above = middle > sum / 2 || (middle == sum / 2 && error < 0);
-  return above ? std::nextafter(middle, -kInfinity) : middle;
-}
-
 CodebookSearch::CodebookSearch(absl::Span<const float> sorted_values)
     : size(static_cast<int>(sorted_values.size())),
       values(sorted_values.begin(), sorted_values.end()),

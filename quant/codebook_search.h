@@ -2,6 +2,7 @@
 #ifndef HALFTONE_QUANT_CODEBOOK_SEARCH_H_
 #define HALFTONE_QUANT_CODEBOOK_SEARCH_H_
 
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -11,7 +12,17 @@ namespace halftone {
 
 // The largest float that is not above the exact (a + b) / 2, for finite a <= b. So a float is above that
 // middle exactly where it is above this one.
-float MiddleRoundedDown(float a, float b);
+constexpr float MiddleRoundedDown(float a, float b) {
+  // sum + error is a + b exactly (Knuth's TwoSum).
+  const double wide_a = a, wide_b = b, sum = wide_a + wide_b, part = sum - wide_a;
+  const double error = (wide_a - (sum - part)) + (wide_b - part);
+  const auto middle = static_cast<float>(sum / 2);
+  const bool above = middle > sum / 2 || (middle == sum / 2 && error < 0);
+  if (!above) return middle;
+  // The next float below.
+  const auto bits = std::bit_cast<int32_t>(middle);
+  return middle == 0 ? -0x1p-149f : std::bit_cast<float>(middle > 0 ? bits - 1 : bits + 1);
+}
 
 struct CodebookSearch {
   static constexpr int kMaxSize = 256;

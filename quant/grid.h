@@ -2,6 +2,7 @@
 #ifndef HALFTONE_QUANT_GRID_H_
 #define HALFTONE_QUANT_GRID_H_
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -66,6 +67,21 @@ struct IntegerGrid {
   float magic;
   int32_t code_offset;  // the bits of magic + value less this are the code
 };
+
+// One number; quant/grid-inl.h has vectors. Of NaNs any value.
+constexpr float RoundToValue(const FloatGrid& grid, float q) {
+  const auto bits = std::bit_cast<int32_t>(q);
+  const float without_sign = std::bit_cast<float>(bits & 0x7fffffff);
+  const float magnitude = without_sign < grid.largest ? without_sign : grid.largest;
+  const int32_t exponent = std::max(std::bit_cast<int32_t>(magnitude) & 0x7f800000, grid.lowest_exponent);
+  const float magic = std::bit_cast<float>(exponent + grid.to_magic);
+  const float rounded = (magnitude + magic) - magic;
+  return std::bit_cast<float>(std::bit_cast<int32_t>(rounded) | (bits - (bits & 0x7fffffff))) + grid.zero;
+}
+
+constexpr float RoundToValue(const IntegerGrid& grid, float q) {
+  return (std::min(std::max(q, grid.lowest), grid.highest) + grid.magic) - grid.magic;
+}
 
 }  // namespace halftone::quant_internal
 

@@ -1,4 +1,5 @@
-// The slow, obvious twin of quant/scaled.h: one number at a time.
+// The slow, obvious twin of quant/scaled.h: one number at a time. For tests, and for GPUs where they have
+// nothing faster.
 #ifndef HALFTONE_QUANT_SCALED_REFERENCE_H_
 #define HALFTONE_QUANT_SCALED_REFERENCE_H_
 
@@ -13,7 +14,7 @@
 namespace halftone::reference {
 
 // x rounded to an integer, as Rounding says.
-inline double RoundToInteger(double x, Rounding rounding, uint32_t random_bits) {
+constexpr double RoundToInteger(double x, Rounding rounding, uint32_t random_bits) {
   const double below = std::trunc(x), fraction = std::fabs(x - below);
   const double beyond = below + (std::signbit(x) ? -1 : 1);
   const bool odd = std::fmod(below, 2) != 0;
@@ -37,7 +38,7 @@ inline double RoundToInteger(double x, Rounding rounding, uint32_t random_bits) 
 }
 
 // value * scale of x, which became value.
-inline float Product(float x, float value, float scale) {
+constexpr float Product(float x, float value, float scale) {
   if (!std::isfinite(x)) return x;
   return std::isnan(value) ? value : std::clamp(value * scale, -FLT_MAX, FLT_MAX);
 }
@@ -48,15 +49,15 @@ struct Quantized {
 };
 
 // Of a format of at most 8 bits; of more, y alone.
-inline Quantized QuantizeOne(const FloatFormat& format, float x, float scale, Rounding rounding,
-                             uint32_t random_bits) {
+constexpr Quantized QuantizeOne(const FloatFormat& format, float x, float scale, Rounding rounding,
+                                uint32_t random_bits) {
   const float q = std::isnan(x) ? x : x / scale;
   const uint32_t code = Encode(format, q, rounding, Overflow::kSaturate, random_bits);
   return {Product(x, static_cast<float>(Decode(format, code)), scale), static_cast<uint8_t>(code)};
 }
 
-inline Quantized QuantizeOne(const IntegerFormat& format, float x, float scale, int zero_point,
-                             Rounding rounding, uint32_t random_bits) {
+constexpr Quantized QuantizeOne(const IntegerFormat& format, float x, float scale, int zero_point,
+                                Rounding rounding, uint32_t random_bits) {
   if (std::isnan(x)) return {x, static_cast<uint8_t>(zero_point)};
   const double q = std::clamp<double>(x / scale, format.lowest() - zero_point, format.highest() - zero_point);
   const int value = static_cast<int>(RoundToInteger(q, rounding, random_bits));
@@ -69,7 +70,7 @@ struct Gradients {
 };
 
 // value: what x / scale is rounded to.
-inline Gradients BackwardOne(float x, float scale, float value, float lowest, float highest, float dy) {
+constexpr Gradients BackwardOne(float x, float scale, float value, float lowest, float highest, float dy) {
   const float q = x / scale;
   if (std::isnan(q)) return {0, 0};
   if (q < lowest) return {0, static_cast<double>(dy) * lowest};

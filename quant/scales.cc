@@ -15,6 +15,7 @@
 namespace halftone {
 namespace {
 
+using quant_internal::InRange;
 using quant_internal::Range;
 
 // Elements that one thread looks at at a time, for what several passes over them do: they stay in a core's
@@ -151,8 +152,6 @@ void CutToPercentile(absl::Span<const float> x, double percentile, absl::Span<fl
   });
 }
 
-float InRange(double scale) { return static_cast<float>(std::clamp<double>(scale, FLT_MIN, FLT_MAX)); }
-
 float RoundUpToPowerOfTwo(float scale) {
   int exponent;
   return std::frexp(scale, &exponent) == 0.5f ? scale : std::ldexp(1.0f, std::min(exponent, 127));
@@ -166,11 +165,9 @@ struct Candidate {
 
 Candidate AffineCandidate(const IntegerFormat& format, Range range, bool power_of_two) {
   if (range.lowest == range.highest) return {1, 0};
-  const double width = static_cast<double>(range.highest) - range.lowest;
-  float scale = InRange(width / (format.highest() - format.lowest()));
+  float scale = quant_internal::AffineScaleOf(format, range.lowest, range.highest);
   if (power_of_two) scale = RoundUpToPowerOfTwo(scale);
-  const double zero = format.lowest() - std::nearbyint(range.lowest / scale);
-  return {scale, static_cast<int32_t>(std::clamp<double>(zero, format.lowest(), format.highest()))};
+  return {scale, quant_internal::ZeroPointOf(format, range.lowest, scale)};
 }
 
 // What of amax kMse tries.
@@ -238,10 +235,8 @@ float Amax(absl::Span<const float> x) { return Amaxes(x, 1)[0]; }
 
 float ScaleOf(float amax, double largest, bool power_of_two) {
   HALFTONE_CHECK(amax >= 0 && amax <= FLT_MAX && largest > 0);
-  if (amax == 0) return 1;
-  const auto divisor = static_cast<float>(largest);
-  float scale = InRange(amax / divisor);
-  if (amax / scale > divisor) scale = std::nextafter(scale, FLT_MAX);
+  const float scale = quant_internal::ExactScaleOf(amax, largest);
+  if (amax == 0) return scale;
   return power_of_two ? RoundUpToPowerOfTwo(scale) : scale;
 }
 

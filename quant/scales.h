@@ -6,6 +6,9 @@
 #ifndef HALFTONE_QUANT_SCALES_H_
 #define HALFTONE_QUANT_SCALES_H_
 
+#include <algorithm>
+#include <bit>
+#include <cfloat>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -91,6 +94,39 @@ class AmaxHistory {
   size_t length_;
   std::vector<float> values_;
 };
+
+// --- Below: what scales.cc has in common with GPUs
+// -----------------------------------------------------------------------------------
+
+namespace quant_internal {
+
+constexpr float InRange(double scale) {
+  return static_cast<float>(std::clamp<double>(scale, FLT_MIN, FLT_MAX));
+}
+
+// ScaleOf, without power_of_two.
+constexpr float ExactScaleOf(float amax, double largest) {
+  if (amax == 0) return 1;
+  const auto divisor = static_cast<float>(largest);
+  const float scale = InRange(amax / divisor);
+  const bool clips = amax / scale > divisor && scale < FLT_MAX;
+  return clips ? std::bit_cast<float>(std::bit_cast<int32_t>(scale) + 1) : scale;  // the next float
+}
+
+// Of affine integers and a range with 0 in it, of more than one number.
+constexpr float AffineScaleOf(const IntegerFormat& format, float lowest, float highest) {
+  const double width = static_cast<double>(highest) - lowest;
+  return InRange(width / (format.highest() - format.lowest()));
+}
+
+constexpr int32_t ZeroPointOf(const IntegerFormat& format, float lowest, float scale) {
+  constexpr float kMagic = 0x1.8p23f;  // rounds smaller numbers to integers, to nearest even
+  const float codes = (std::clamp(lowest / scale, -0x1p20f, 0.0f) + kMagic) - kMagic;
+  const auto zero = static_cast<double>(static_cast<float>(format.lowest()) - codes);
+  return static_cast<int32_t>(std::clamp<double>(zero, format.lowest(), format.highest()));
+}
+
+}  // namespace quant_internal
 
 }  // namespace halftone
 

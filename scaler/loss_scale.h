@@ -168,7 +168,9 @@ constexpr bool Adjusts(const LossScaleOptions& options, const LossScaleState& st
 constexpr void Multiply(const LossScaleOptions& options, LossScaleState& state, double factor) {
   const float next = static_cast<float>(state.scale * factor);
   if (next - next != 0) return;  // not finite
-  state.scale = next < options.min_scale ? options.min_scale : next > options.max_scale ? options.max_scale : next;
+  state.scale = next < options.min_scale   ? options.min_scale
+                : next > options.max_scale ? options.max_scale
+                                           : next;
 }
 
 constexpr void Adjust(const LossScaleOptions& options, LossScaleState& state, bool all_finite) {

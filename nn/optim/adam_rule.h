@@ -1,5 +1,5 @@
-// Adam and AdamW for one element (nn/optim/adam.h has the formulas): what the host's vectors have the bits of,
-// and what a GPU computes.
+// Adam and AdamW for one element (nn/optim/adam.h has the formulas): what the host's vectors have the bits
+// of, and what a GPU computes.
 #ifndef HALFTONE_NN_OPTIM_ADAM_RULE_H_
 #define HALFTONE_NN_OPTIM_ADAM_RULE_H_
 

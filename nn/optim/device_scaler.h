@@ -45,9 +45,9 @@ class DeviceScaler {
   // the time: Update changes it.
   const Tensor& scale() const { return scale_; }
 
-  // Divides the float32 gradients by the scale and the number of micro-batches, in place; checks, measures and
-  // clips them. Once before each Update. A parameter without gradient gets one of zeros; that none has one is
-  // an error.
+  // Divides the float32 gradients by the scale and the number of micro-batches, in place; checks, measures
+  // and clips them. Once before each Update. A parameter without gradient gets one of zeros; that none has
+  // one is an error.
   absl::Status Unscale(absl::Span<Parameter* const> parameters, const UnscaleOptions& options);
 
   // The clipping factor, and whether a gradient was not finite, of the last Unscale: for nn::Step.

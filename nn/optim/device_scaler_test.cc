@@ -58,9 +58,8 @@ class DeviceScalerTest : public testing::Test {
 
 TEST_F(DeviceScalerTest, NumbersAreThoseOfGradScaler) {
   const LossScale loss_scale = LossScale::Create({.initial = 1000}).value();
-  for (const UnscaleOptions& given :
-       {UnscaleOptions{}, UnscaleOptions{.micro_batches = 3, .max_norm = 0.01}, UnscaleOptions{.max_norm = 1e9},
-        UnscaleOptions{.max_value = 1e-3f}}) {
+  for (const UnscaleOptions& given : {UnscaleOptions{}, UnscaleOptions{.micro_batches = 3, .max_norm = 0.01},
+                                      UnscaleOptions{.max_norm = 1e9}, UnscaleOptions{.max_value = 1e-3f}}) {
     for (const bool bad : {false, true}) {
       GradScaler expected(loss_scale);
       DeviceScaler scaler(device_, loss_scale);

@@ -98,8 +98,9 @@ TEST(DeviceStepTest, SameBitsAsOnTheHost) {
     Training on_host(cpu, make, ManySizes(), std::nullopt, WeightRounding::kNearest);
     for (int step = 0; step < 4; ++step) {
       // A skipped step in between, and a factor from the device.
-      on_device.Step(step, {.gradient_factor = Scalar(TestDevice(), 0.3f), .found_inf = Flag(TestDevice(), step == 1)},
-                     0.5f);
+      on_device.Step(
+          step, {.gradient_factor = Scalar(TestDevice(), 0.3f), .found_inf = Flag(TestDevice(), step == 1)},
+          0.5f);
       if (step != 1) on_host.Step(step, {}, 0.5f * 0.3f);
       ExpectSame(on_device, on_host);
     }
@@ -144,7 +145,8 @@ TEST(DeviceStepTest, ResumingOnAnotherDeviceChangesNoBit) {
     Training second(TestDevice(), kMakers[3], sizes, DType::kBF16, rounding);
     for (int step = 0; step < 4; ++step) whole.Step(step, {}, 1);
     for (int step = 0; step < 2; ++step) first.Step(step, {}, 1);
-    const absl::Status status = second.optimizer->Restore(ParamRefs(second.parameters), first.optimizer->State());
+    const absl::Status status =
+        second.optimizer->Restore(ParamRefs(second.parameters), first.optimizer->State());
     ASSERT_TRUE(status.ok()) << status;
     for (size_t i = 0; i < sizes.size(); ++i) {
       second.parameters[i]->SetMaster(first.parameters[i]->master().To(TestDevice()));

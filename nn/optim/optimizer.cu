@@ -9,8 +9,8 @@
 namespace halftone {
 namespace {
 
-constexpr int kTogether = 4;          // elements of a thread at a time: they share a block of random numbers
-constexpr int64_t kBlock = 4096;      // elements of a block of threads
+constexpr int kTogether = 4;      // elements of a thread at a time: they share a block of random numbers
+constexpr int64_t kBlock = 4096;  // elements of a block of threads
 
 using Params = cuda::ManyArrays<DeviceParam>;
 template <typename Rule>
@@ -91,7 +91,8 @@ __device__ float UpdateOne(const AdamRule& rule, const AdamScalars& s, float val
 }
 
 template <typename Rule>
-__global__ void UpdateKernel(Params params, Rule rule, const Prepared<Rule>* prepared, bool stochastic, Rng rng) {
+__global__ void UpdateKernel(Params params, Rule rule, const Prepared<Rule>* prepared, bool stochastic,
+                             Rng rng) {
   if (prepared->skip) return;
   const int number = cuda::ArrayOfBlock(params);
   const DeviceParam& p = params.arrays[number];
@@ -121,8 +122,8 @@ __global__ void UpdateKernel(Params params, Rule rule, const Prepared<Rule>* pre
         float w = Decode16(codes.of[j], p.is_half);
         if (p.excess != nullptr) w -= Decode16(excess.of[j], p.is_half);
         w = UpdateOne(rule, s, w, grad.of[j], slot0.of[j], slot1.of[j]);
-        codes.of[j] = stochastic ? EncodeAtRandom(w, p.is_half, bits[static_cast<size_t>(j)])
-                                 : Encode16(w, p.is_half);
+        codes.of[j] =
+            stochastic ? EncodeAtRandom(w, p.is_half, bits[static_cast<size_t>(j)]) : Encode16(w, p.is_half);
         if (p.excess == nullptr) continue;
         // Beyond the largest number there is nothing to give back.
         const float rounded = Decode16(codes.of[j], p.is_half);
@@ -139,8 +140,7 @@ __global__ void UpdateKernel(Params params, Rule rule, const Prepared<Rule>* pre
 template <typename Rule>
 void Step(const Rule& rule, const DeviceUpdate& update) {
   Device& device = *update.device;
-  Tensor scratch =
-      Tensor::Empty(device, DType::kU8, {static_cast<int64_t>(sizeof(Prepared<Rule>))});
+  Tensor scratch = Tensor::Empty(device, DType::kU8, {static_cast<int64_t>(sizeof(Prepared<Rule>))});
   auto* prepared = reinterpret_cast<Prepared<Rule>*>(scratch.device_data<uint8_t>());
   cuda::Launch(device, {.blocks = 1, .threads = 1}, PrepareKernel<Rule>, rule, update.gradient_factor,
                update.device_factor, update.found_inf, update.steps, prepared);

@@ -93,8 +93,8 @@ class Optimizer {
   void Step(absl::Span<const ParamRef> params, const StepOptions& options);
 
   // The same in the memory of `device`, where all spans of `params` are; an accelerator does it later, and
-  // waits for nothing if it has OptimizerKernels. What is remembered is there from now on; the device outlives
-  // the optimiser.
+  // waits for nothing if it has OptimizerKernels. What is remembered is there from now on; the device
+  // outlives the optimiser.
   void StepOn(Device& device, absl::Span<const ParamRef> params, const StepOptions& options,
               const DeviceStep& known);
 

@@ -33,9 +33,9 @@ absl::StatusOr<std::vector<absl::Span<float>>> GradientsOf(absl::Span<Parameter*
 // gradients of those that have one.
 std::vector<ParamRef> ParamRefs(absl::Span<Parameter* const> parameters);
 
-// One step of the optimiser, on the parameters' device: Optimizer::StepOn. All have gradients (GradientsOf, or
-// DeviceScaler::Unscale, sees to that). Working copies that exist are written in its pass; others are cast at
-// their next use.
+// One step of the optimiser, on the parameters' device: Optimizer::StepOn. All have gradients (GradientsOf,
+// or DeviceScaler::Unscale, sees to that). Working copies that exist are written in its pass; others are cast
+// at their next use.
 void Step(Optimizer& optimizer, absl::Span<Parameter* const> parameters, const StepOptions& options,
           const DeviceStep& known = {});
 

@@ -184,6 +184,12 @@ const ActivationImplementation& Choose(const Activation& activation, DType dtype
   return *row;
 }
 
+// Null: the host computes it.
+const ActivationDeviceKernels* KernelsFor(const Activation& activation, const Device& device) {
+  const auto* kernels = device.Kernels<ActivationDeviceKernels>();
+  return kernels != nullptr && kernels->supports(activation) ? kernels : nullptr;
+}
+
 void CheckLearned(const Activation& activation, const Tensor& learned) {
   HALFTONE_CHECK(activation.learned.has_value() == learned.defined());
   HALFTONE_CHECK(!learned.defined() || learned.elements() == 1);
@@ -214,7 +220,7 @@ Tensor ActivationForward(const Activation& activation, const Tensor& x, const Te
   const ActivationImplementation& implementation = Choose(activation, x.dtype());
   CheckLearned(activation, learned);
   Tensor y = Tensor::Empty(x.device(), x.dtype(), x.shape());
-  if (const auto* kernels = x.device().Kernels<ActivationDeviceKernels>()) {
+  if (const auto* kernels = KernelsFor(activation, x.device())) {
     kernels->forward(activation, x, learned, y);
     return y;
   }
@@ -235,7 +241,7 @@ Tensor ActivationBackward(const Activation& activation, const Tensor& saved, con
   const ActivationImplementation& implementation = Choose(activation, dy.dtype());
   CheckLearned(activation, learned);
   Tensor dx = Tensor::Empty(dy.device(), dy.dtype(), dy.shape());
-  if (const auto* kernels = dy.device().Kernels<ActivationDeviceKernels>()) {
+  if (const auto* kernels = KernelsFor(activation, dy.device())) {
     kernels->backward(activation, saved, dy, learned, dx);
     return dx;
   }
@@ -258,7 +264,7 @@ Tensor ActivationBackwardLearned(const Activation& activation, const Tensor& sav
   const ActivationImplementation& implementation = Choose(activation, dy.dtype());
   CheckLearned(activation, learned);
   Tensor gradient = Tensor::Empty(learned.device(), learned.dtype(), learned.shape());
-  if (const auto* kernels = dy.device().Kernels<ActivationDeviceKernels>()) {
+  if (const auto* kernels = KernelsFor(activation, dy.device())) {
     kernels->backward_learned(activation, saved, dy, gradient);
     return gradient;
   }

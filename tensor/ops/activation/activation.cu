@@ -4,7 +4,6 @@
 #include <type_traits>
 
 #include "absl/strings/string_view.h"
-#include "base/check.h"
 #include "tensor/cuda/kernel.cuh"
 #include "tensor/cuda/packed.cuh"
 #include "tensor/ops/activation/activation_device_kernels.h"
@@ -372,22 +371,24 @@ constexpr Row kRows[] = {
     {"mish", RunForward<Mish>, RunBackward<Mish>},
 };
 
-const Row& RowOf(const Activation& activation) {
-  const Row* row = std::find_if(std::begin(kRows), std::end(kRows),
-                                [&](const Row& r) { return r.name == activation.name; });
-  HALFTONE_CHECK(row != std::end(kRows));
-  return *row;
+// Null if there is none.
+const Row* Find(const Activation& activation) {
+  for (const Row& row : kRows) {
+    if (row.name == activation.name) return &row;
+  }
+  return nullptr;
 }
 
 }  // namespace
 
 const ActivationDeviceKernels kActivationDeviceKernels = {
+    .supports = [](const Activation& activation) { return Find(activation) != nullptr; },
     .forward = [](const Activation& activation, const Tensor& x, const Tensor& learned,
-                  Tensor& y) { RowOf(activation).forward(x, learned, y); },
+                  Tensor& y) { Find(activation)->forward(x, learned, y); },
     .backward = [](const Activation& activation, const Tensor& saved, const Tensor& dy, const Tensor& learned,
-                   Tensor& dx) { RowOf(activation).backward(saved, dy, learned, dx); },
+                   Tensor& dx) { Find(activation)->backward(saved, dy, learned, dx); },
     .backward_learned = [](const Activation& activation, const Tensor& saved, const Tensor& dy,
-                           Tensor& gradient) { RowOf(activation).backward_learned(saved, dy, gradient); },
+                           Tensor& gradient) { Find(activation)->backward_learned(saved, dy, gradient); },
 };
 
 }  // namespace halftone::ops

@@ -9,6 +9,7 @@ namespace halftone::ops {
 
 // All tensors are there, of one dtype and shape; `learned` is as activation.h has it.
 struct ActivationDeviceKernels {
+  bool (*supports)(const Activation& activation);  // what it does not the host computes
   void (*forward)(const Activation& activation, const Tensor& x, const Tensor& learned, Tensor& y);
   void (*backward)(const Activation& activation, const Tensor& saved, const Tensor& dy, const Tensor& learned,
                    Tensor& dx);

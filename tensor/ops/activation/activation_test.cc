@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "tensor/ops/activation/activation_device_kernels.h"
 #include "tensor/ops/activation/activation_implementations.h"
 #include "testing/device.h"
 #include "testing/finite_difference.h"
@@ -84,6 +85,24 @@ TEST(ActivationTest, EveryRowHasVectorCode) {
       EXPECT_TRUE(ActivationImplementations().front().supports(activation, DType::kF16)) << activation.name;
     }
   });
+}
+
+TEST(ActivationTest, EveryRowHasKernelsOfTheDevice) {
+  const auto* kernels = TestDevice().Kernels<ActivationDeviceKernels>();
+  if (kernels == nullptr) GTEST_SKIP() << "the device is the CPU";
+  for (const Activation& activation : Activations())
+    EXPECT_TRUE(kernels->supports(activation)) << activation.name;
+}
+
+TEST(ActivationTest, ARowOutsideOfTheTableIsEnough) {
+  Device& device = TestDevice();
+  const Activation square = {.name = "square",
+                             .formula = "x^2",
+                             .f = [](double x, double) { return x * x; },
+                             .df = [](double x, double) { return 2 * x; }};
+  const Tensor x = FromDoubles(device, DType::kF16, {3}, {1, -2, 3}), dy = ActivationForward(square, x);
+  EXPECT_EQ(ToDoubles(dy), (std::vector<double>{1, 4, 9}));
+  EXPECT_EQ(ToDoubles(ActivationBackward(square, x, dy)), (std::vector<double>{2, -16, 54}));
 }
 
 // PyTorch's values in double precision, at kinks, in between and far out.

@@ -1,6 +1,7 @@
 #include "tensor/ops/conv2d/conv2d.h"
 
 #include "base/check.h"
+#include "tensor/ops/conv2d/conv2d_kernels.h"
 #include "tensor/ops/conv2d/implementations.h"
 #include "tensor/ops/conv2d/problem.h"
 
@@ -13,6 +14,11 @@ const Conv2dImplementation& Choose(const Conv2dProblem& problem) {
   }
   HALFTONE_CHECK(false);
   __builtin_unreachable();
+}
+
+// What an accelerator has of this op; null where the host computes.
+const Conv2dKernels* KernelsFor(const Conv2dProblem& problem, Device& device) {
+  return problem.Empty() ? nullptr : device.Kernels<Conv2dKernels>();
 }
 
 }  // namespace
@@ -57,7 +63,11 @@ Tensor Conv2dForward(const Tensor& x, const Tensor& w, const Tensor& bias, const
     HALFTONE_CHECK(bias.dtype() == x.dtype() || bias.dtype() == DType::kF32);
   }
   Tensor y = Tensor::Empty(x.device(), x.dtype(), problem.y_shape());
-  Choose(problem).forward(problem, x, w, bias, &y);
+  if (const auto* kernels = KernelsFor(problem, x.device())) {
+    kernels->forward(problem, x, w, bias, y);
+  } else {
+    Choose(problem).forward(problem, x, w, bias, &y);
+  }
   return y;
 }
 
@@ -66,7 +76,11 @@ Tensor Conv2dBackwardData(const Tensor& dy, const Tensor& w, const Shape& x_shap
   const Conv2dProblem problem = Conv2dProblem::Of(dy.dtype(), x_shape, w.shape(), options);
   HALFTONE_CHECK(w.dtype() == dy.dtype() && dy.shape() == problem.y_shape());
   Tensor dx = Tensor::Empty(dy.device(), dy.dtype(), x_shape);
-  Choose(problem).backward_data(problem, dy, w, &dx);
+  if (const auto* kernels = KernelsFor(problem, dy.device())) {
+    kernels->backward_data(problem, dy, w, dx);
+  } else {
+    Choose(problem).backward_data(problem, dy, w, &dx);
+  }
   return dx;
 }
 
@@ -78,7 +92,11 @@ WeightGradients Conv2dBackwardWeights(const Tensor& x, const Tensor& dy, const S
   WeightGradients grads;
   grads.dw = Tensor::Empty(x.device(), master, w_shape);
   if (want_bias) grads.db = Tensor::Empty(x.device(), master, {problem.o});
-  Choose(problem).backward_weights(problem, x, dy, &grads);
+  if (const auto* kernels = KernelsFor(problem, x.device())) {
+    kernels->backward_weights(problem, x, dy, grads);
+  } else {
+    Choose(problem).backward_weights(problem, x, dy, &grads);
+  }
   return grads;
 }
 

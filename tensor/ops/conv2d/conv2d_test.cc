@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "tensor/ops/conv2d/implementations.h"
 #include "tensor/ops/linear/rounded_sum.h"
+#include "testing/device.h"
 
 namespace halftone::ops {
 namespace {
@@ -69,7 +70,7 @@ void ForEachImplementation(const Conv2dProblem& problem, F&& f) {
 }
 
 TEST(Conv2dTest, ForwardIsTheRoundedSum) {
-  Device device;
+  Device& device = TestDevice();
   ForEachProblem([&](DType dtype, const Case& c, const Conv2dProblem& p) {
     const Tensor x = Random(device, dtype, c.x, 1), w = Random(device, dtype, c.w, 2);
     const Conv2dProblem exact_problem = p.With(DType::kF64, p.n);
@@ -85,12 +86,14 @@ TEST(Conv2dTest, ForwardIsTheRoundedSum) {
         implementation.forward(p, x, w, bias, &y);
         ExpectRounded(y, exact, magnitudes, p.w_shape().elements() / p.o + 1);
       });
+      SCOPED_TRACE("on this device");
+      ExpectRounded(Conv2dForward(x, w, bias, c.options), exact, magnitudes, p.w_shape().elements() / p.o + 1);
     }
   });
 }
 
 TEST(Conv2dTest, BackwardDataIsTheRoundedSum) {
-  Device device;
+  Device& device = TestDevice();
   ForEachProblem([&](DType dtype, const Case& c, const Conv2dProblem& p) {
     const Tensor dy = Random(device, dtype, p.y_shape(), 1), w = Random(device, dtype, c.w, 2);
     const Conv2dProblem exact_problem = p.With(DType::kF64, p.n);
@@ -102,11 +105,13 @@ TEST(Conv2dTest, BackwardDataIsTheRoundedSum) {
       implementation.backward_data(p, dy, w, &dx);
       ExpectRounded(dx, exact, magnitudes, p.kh * p.kw * p.o / p.groups);
     });
+    SCOPED_TRACE("on this device");
+    ExpectRounded(Conv2dBackwardData(dy, w, c.x, c.options), exact, magnitudes, p.kh * p.kw * p.o / p.groups);
   });
 }
 
 TEST(Conv2dTest, BackwardWeightsIsTheFloat32Sum) {
-  Device device;
+  Device& device = TestDevice();
   ForEachProblem([&](DType dtype, const Case& c, const Conv2dProblem& p) {
     const Tensor x = Random(device, dtype, c.x, 1), dy = Random(device, dtype, p.y_shape(), 2);
     const DType master = dtype == DType::kF64 ? DType::kF64 : DType::kF32;
@@ -127,11 +132,16 @@ TEST(Conv2dTest, BackwardWeightsIsTheFloat32Sum) {
         if (want_bias) ExpectRounded(grads.db, exact.db, magnitudes.db, terms);
       }
     });
+    SCOPED_TRACE("on this device");
+    const WeightGradients grads = Conv2dBackwardWeights(x, dy, c.w, /*want_bias=*/true, c.options);
+    EXPECT_EQ(grads.dw.dtype(), master);
+    ExpectRounded(grads.dw, exact.dw, magnitudes.dw, p.n * p.out_h * p.out_w);
+    ExpectRounded(grads.db, exact.db, magnitudes.db, p.n * p.out_h * p.out_w);
   });
 }
 
 TEST(Conv2dTest, RepeatsItsBits) {
-  Device device;
+  Device& device = TestDevice();
   for (const Case& c : std::vector<Case>{{{40, 16, 16, 16}, {32, 16, 3, 3}, {.padding = 1}},
                                          {{32, 8, 8, 64}, {96, 64, 3, 3}, {.padding = 1}},
                                          {{32, 8, 8, 3}, {64, 3, 3, 3}, {.padding = 1}},
@@ -156,8 +166,8 @@ TEST(Conv2dTest, RepeatsItsBits) {
 }
 
 TEST(Conv2dTest, TakesNothingFromTheSystemWhenWarm) {
+  Device& device = TestDevice();
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
-    Device device;
     const Conv2dOptions options = {.padding = 1};
     const Tensor x = Random(device, dtype, {16, 8, 8, 16}, 1), w = Random(device, dtype, {32, 16, 3, 3}, 2);
     const auto step = [&] {
@@ -174,7 +184,7 @@ TEST(Conv2dTest, TakesNothingFromTheSystemWhenWarm) {
 }
 
 TEST(Conv2dTest, FollowsTheNumberOfThreads) {
-  Device device;
+  Device& device = TestDevice();
   const Conv2dOptions options = {.padding = 1};
   const Tensor x = Random(device, DType::kF32, {8, 8, 8, 16}, 1),
                dy = Random(device, DType::kF32, {8, 8, 8, 32}, 2);
@@ -194,7 +204,7 @@ TEST(Conv2dTest, FollowsTheNumberOfThreads) {
 
 TEST(Conv2dTest, AnEmptyBatchGivesZeroGradients) {
   for (const DType dtype : {DType::kF32, DType::kF16}) {
-    Device device;
+    Device& device = TestDevice();
     const Tensor x = Tensor::Empty(device, dtype, {0, 4, 4, 3}), w = Random(device, dtype, {2, 3, 3, 3}, 1);
     const Tensor y = Conv2dForward(x, w, Tensor(), {});
     EXPECT_EQ(y.shape(), Shape({0, 2, 2, 2}));
@@ -206,7 +216,7 @@ TEST(Conv2dTest, AnEmptyBatchGivesZeroGradients) {
 }
 
 TEST(Conv2dTest, OverflowsToInfinity) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = Tensor::From<half>(device, {1, 1, 2, 1}, {half(60000.0f), half(-60000.0f)});
   const Tensor w = Tensor::From<half>(device, {1, 1, 1, 1}, {half(2.0f)});
   const Tensor y = Conv2dForward(x, w, Tensor(), {});
@@ -215,7 +225,7 @@ TEST(Conv2dTest, OverflowsToInfinity) {
 }
 
 TEST(Conv2dDeathTest, ShapesMustFit) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = Tensor::Zeros(device, DType::kF32, {1, 4, 4, 3});
   const Tensor w = Tensor::Zeros(device, DType::kF32, {2, 4, 3, 3});
   EXPECT_DEATH(Conv2dForward(x, w, Tensor(), {}), "check failed");

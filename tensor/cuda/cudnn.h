@@ -1,0 +1,22 @@
+// Convolutions by cuDNN's graph API. Errors become the accelerator's status, with the call's name.
+#ifndef HALFTONE_TENSOR_CUDA_CUDNN_H_
+#define HALFTONE_TENSOR_CUDA_CUDNN_H_
+
+#include "tensor/cuda/cudnn_convolution.h"
+#include "tensor/device.h"
+
+namespace halftone::cuda {
+
+// Pointers are aligned to 16 bytes; the pass's result is overwritten, the two others are read.
+//
+// Sums of products of 16-bit numbers are float32, rounded once into the result; neither FFT nor Winograd
+// transformations are used, nor anything whose bits may differ from one call to the next. What computes a
+// convolution is chosen when it first comes, and kept with the device.
+//
+// False: cuDNN has nothing for it that keeps these promises, on this GPU, and nothing was done. After an error true:
+// the status says what it was.
+bool Convolve(Device& device, const Convolution& convolution, void* x, void* w, void* y);
+
+}  // namespace halftone::cuda
+
+#endif  // HALFTONE_TENSOR_CUDA_CUDNN_H_

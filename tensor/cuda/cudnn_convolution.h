@@ -1,0 +1,57 @@
+// A convolution without its numbers, as cuDNN is told it.
+#ifndef HALFTONE_TENSOR_CUDA_CUDNN_CONVOLUTION_H_
+#define HALFTONE_TENSOR_CUDA_CUDNN_CONVOLUTION_H_
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "tensor/dtype.h"
+
+namespace halftone::cuda {
+
+enum class ConvolutionPass : uint8_t { kForward, kBackwardData, kBackwardWeights };
+
+// Images lie as [N, H, W, C], weights as [O, KH, KW, C / groups].
+struct Convolution {
+  ConvolutionPass pass = ConvolutionPass::kForward;
+  DType in = DType::kF32;   // of both that are multiplied
+  DType out = DType::kF32;  // of the result: as `in`, or float32 where that has 16 bits
+  bool tf32 = false;        // factors of float32 may be rounded to TensorFloat-32
+  int64_t n = 0, h = 0, w = 0, c = 0;
+  int64_t o = 0, kh = 0, kw = 0, out_h = 0, out_w = 0;
+  int64_t stride = 1, padding = 0, groups = 1;
+
+  friend bool operator==(const Convolution&, const Convolution&) = default;
+  template <typename H>
+  friend H AbslHashValue(H state, const Convolution& c) {
+    return H::combine(std::move(state), c.pass, c.in, c.out, c.tf32, c.n, c.h, c.w, c.c, c.o, c.kh, c.kw, c.stride,
+                      c.padding, c.groups);
+  }
+};
+
+// cuDNN names dimensions in the order N, C, H, W (weights: O, C / groups, KH, KW), however they lie in memory.
+struct CudnnTensor {
+  DType dtype;
+  std::array<int64_t, 4> dims, strides;
+};
+
+inline CudnnTensor ChannelsLast(DType dtype, int64_t n, int64_t h, int64_t w, int64_t c) {
+  return {.dtype = dtype, .dims = {n, c, h, w}, .strides = {h * w * c, 1, w * c, c}};
+}
+
+// Image, weights and the image that they make: whichever is the pass's result has the dtype `out`.
+struct CudnnTensors {
+  CudnnTensor x, w, y;
+};
+
+inline CudnnTensors TensorsOf(const Convolution& c) {
+  const auto dtype = [&](ConvolutionPass result) { return c.pass == result ? c.out : c.in; };
+  return {.x = ChannelsLast(dtype(ConvolutionPass::kBackwardData), c.n, c.h, c.w, c.c),
+          .w = ChannelsLast(dtype(ConvolutionPass::kBackwardWeights), c.o, c.kh, c.kw, c.c / c.groups),
+          .y = ChannelsLast(dtype(ConvolutionPass::kForward), c.n, c.out_h, c.out_w, c.o)};
+}
+
+}  // namespace halftone::cuda
+
+#endif  // HALFTONE_TENSOR_CUDA_CUDNN_CONVOLUTION_H_

@@ -5,6 +5,8 @@
 #include "base/status_macros.h"
 #include "nn/cuda/install.h"
 #include "tensor/cuda/cuda_accelerator.h"
+#include "tensor/ops/attention/attention_kernels.h"
+#include "tensor/ops/conv2d/conv2d_kernels.h"
 #include "tensor/ops/linear/linear_kernels.h"
 
 namespace halftone::cuda {
@@ -14,6 +16,8 @@ absl::StatusOr<std::unique_ptr<Device>> MakeCudaDevice(int index, std::FILE* not
   auto device = std::make_unique<Device>(std::move(accelerator), notes);
   InstallKernels(*device);
   // By libraries, which have nothing for a GPU that the host plays.
+  device->Install(ops::kAttentionKernels);
+  device->Install(ops::kConv2dKernels);
   device->Install(ops::kLinearKernels);
   return device;
 }

@@ -1,6 +1,7 @@
 #include "tensor/ops/attention/attention.h"
 
 #include "base/check.h"
+#include "tensor/ops/attention/attention_kernels.h"
 #include "tensor/ops/attention/implementations.h"
 
 namespace halftone::ops {
@@ -53,7 +54,12 @@ AttentionResult AttentionForward(const Columns& q, const Columns& k, const Colum
   AttentionResult result = {
       .y = Tensor::Empty(device, dtype, {p.batch, p.length, p.width()}),
       .probabilities = Tensor::Empty(device, dtype, {p.batch, p.heads, p.length, p.length})};
-  if (!Empty(p)) Choose(dtype).forward(p, q, k, v, mask, &result.y, &result.probabilities);
+  if (Empty(p)) return result;
+  if (const auto* kernels = device.Kernels<AttentionKernels>()) {
+    kernels->forward(p, q, k, v, mask, result.y, result.probabilities);
+  } else {
+    Choose(dtype).forward(p, q, k, v, mask, &result.y, &result.probabilities);
+  }
   return result;
 }
 
@@ -66,7 +72,12 @@ void AttentionBackward(const Columns& q, const Columns& k, const Columns& v, con
   HALFTONE_CHECK(dy.dtype() == dtype && dy.shape() == Shape({p.batch, p.length, p.width()}));
   HALFTONE_CHECK(probabilities.dtype() == dtype);
   HALFTONE_CHECK(probabilities.shape() == Shape({p.batch, p.heads, p.length, p.length}));
-  if (!Empty(p)) Choose(dtype).backward(p, q, k, v, probabilities, dy, &dq, &dk, &dv);
+  if (Empty(p)) return;
+  if (const auto* kernels = dy.device().Kernels<AttentionKernels>()) {
+    kernels->backward(p, q, k, v, probabilities, dy, dq, dk, dv);
+  } else {
+    Choose(dtype).backward(p, q, k, v, probabilities, dy, &dq, &dk, &dv);
+  }
 }
 
 }  // namespace halftone::ops

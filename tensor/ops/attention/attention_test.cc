@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "gtest/gtest.h"
 #include "tensor/ops/attention/implementations.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 #include "testing/variations.h"
@@ -93,7 +94,7 @@ std::vector<Tensor> OutcomeOf(const AttentionImplementation& implementation, con
 }
 
 TEST(AttentionTest, EveryRowAgreesWithTheReference) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (const Case& c : kCases) {
       const Inputs in = MakeInputs(device, dtype, c);
@@ -115,8 +116,34 @@ TEST(AttentionTest, EveryRowAgreesWithTheReference) {
   }
 }
 
+// The same by the functions themselves, on whatever device.
+TEST(AttentionTest, EveryDeviceAgreesWithTheReference) {
+  Device& device = TestDevice();
+  for (const DType dtype : kFloatDTypes) {
+    for (const Case& c : kCases) {
+      SCOPED_TRACE(testing::Message() << NameOf(dtype) << " " << c);
+      const Inputs in = MakeInputs(device, dtype, c);
+      const std::vector<Tensor> expected = OutcomeOf(kAttentionReference, in, c.packed);
+      const AttentionResult forward = AttentionForward(in.q, in.k, in.v, in.mask, in.options);
+      const auto zeros_like = [&](const Columns& x) {
+        return Columns{Tensor::Zeros(device, dtype, x.tensor.shape()), x.first};
+      };
+      Columns dq = zeros_like(in.q), dk = zeros_like(in.k), dv = zeros_like(in.v);
+      if (c.packed) dk.tensor = dv.tensor = dq.tensor;
+      AttentionBackward(in.q, in.k, in.v, expected[1], in.dy, in.options, dq, dk, dv);
+      const Tensor actual[] = {forward.y, forward.probabilities, dq.tensor, dk.tensor, dv.tensor};
+      for (size_t i = 0; i < expected.size(); ++i) {
+        const double tolerance = dtype == DType::kF64   ? 1e-14
+                                 : dtype == DType::kF32 ? 2e-6
+                                                        : (i == 1 ? 4 : 2) * EpsilonOf(dtype);
+        EXPECT_LE(Distance(ToDoubles(actual[i]), ToDoubles(expected[i])), tolerance) << i;
+      }
+    }
+  }
+}
+
 TEST(AttentionTest, SameBitsOnAnyNumberOfThreads) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     const Case c = {6, 40, 2, 32, /*packed=*/true, /*masked=*/true, /*dropout=*/0.2};
     const Inputs in = MakeInputs(device, dtype, c);
@@ -134,7 +161,7 @@ TEST(AttentionTest, SameBitsOnAnyNumberOfThreads) {
 }
 
 TEST(AttentionTest, ProbabilitiesSumToOneAndPaddingHasNone) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : kFloatDTypes) {
     const Case c = {3, 24, 3, 48, /*packed=*/true, /*masked=*/true};
     const Inputs in = MakeInputs(device, dtype, c);
@@ -158,7 +185,7 @@ TEST(AttentionTest, ProbabilitiesSumToOneAndPaddingHasNone) {
 
 // The scores are scaled before they are rounded: 32 * 48 * 48 is more than float16 has.
 TEST(AttentionTest, LargeProductsDoNotOverflowFloat16) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor qkv = FromDoubles(device, DType::kF16, {1, 2, 96}, std::vector<double>(192, 48));
   const AttentionResult r =
       AttentionForward({qkv, 0}, {qkv, 32}, {qkv, 64}, Tensor(), {.heads = 1, .width = 32});
@@ -167,7 +194,7 @@ TEST(AttentionTest, LargeProductsDoNotOverflowFloat16) {
 }
 
 TEST(AttentionTest, ANanShowsInItsRowsAlone) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     std::vector<double> values = ToDoubles(RandomTensor(device, dtype, {2, 20, 12}, 1));
     values[5 * 12] = NAN;  // item 0, query 5
@@ -180,7 +207,7 @@ TEST(AttentionTest, ANanShowsInItsRowsAlone) {
 }
 
 TEST(AttentionTest, GradientsAreThoseOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   for (const Case& c :
        {Case{2, 4, 2, 6}, Case{2, 5, 1, 3, /*packed=*/false, /*masked=*/true, /*dropout=*/0.3}}) {
     SCOPED_TRACE(testing::Message() << c);
@@ -202,7 +229,7 @@ TEST(AttentionTest, GradientsAreThoseOfFiniteDifferences) {
 }
 
 TEST(AttentionTest, DropoutLeavesOutItsShareAndKeepsTheMean) {
-  Device device;
+  Device& device = TestDevice();
   // Values of 1: y is the sum of the kept probabilities, scaled.
   const Tensor qkv = FromDoubles(device, DType::kF32, {8, 50, 3}, std::vector<double>(8 * 50 * 3, 1));
   const AttentionResult r = AttentionForward({qkv, 0}, {qkv, 1}, {qkv, 2}, Tensor(),
@@ -214,7 +241,7 @@ TEST(AttentionTest, DropoutLeavesOutItsShareAndKeepsTheMean) {
 }
 
 TEST(AttentionTest, EmptyBatch) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor qkv = Tensor::Empty(device, DType::kF32, {0, 5, 6});
   const AttentionResult r =
       AttentionForward({qkv, 0}, {qkv, 2}, {qkv, 4}, Tensor(), {.heads = 1, .width = 2});

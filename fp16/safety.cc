@@ -35,15 +35,6 @@ int UnderflowExponent(const FloatFormat& format) {
   return SmallestNormalExponent(format) - format.mantissa_bits - 1;
 }
 
-// The smallest magnitude that is rounded beyond the largest finite value.
-double OverflowThreshold(const FloatFormat& format) {
-  const double largest = format.largest_finite();
-  const double middle = largest + std::ldexp(0.5, Exponent(largest) - format.mantissa_bits);
-  // In the middle the even code wins.
-  if (format.largest_finite_code() % 2 == 1) return middle;
-  return std::nextafter(middle, std::numeric_limits<double>::infinity());
-}
-
 // The magic constant's exponent, relative to that of the spacing's binade, and its second bit.
 template <typename Bits>
 Bits ExponentToMagic(int digits, const FloatFormat& format) {
@@ -349,13 +340,21 @@ void SafetyCheck::Add(absl::Span<const double> values) {
 }
 
 void SafetyCheck::Merge(const SafetyCheck& next) {
+  HALFTONE_CHECK(state_->scales == next.state_->scales);
+  Merge(next.state_->numbers, next.state_->stats);
+  for (size_t f = 0; f < state_->targets.size(); ++f) {
+    float& seen = state_->targets[f].largest_seen;
+    seen = std::max(seen, next.state_->targets[f].largest_seen);
+  }
+}
+
+void SafetyCheck::Merge(const NumberStats& numbers, absl::Span<const FormatStats> stats) {
   State& a = *state_;
-  const State& b = *next.state_;
-  HALFTONE_CHECK(a.scales == b.scales && a.stats.size() == b.stats.size());
+  HALFTONE_CHECK(a.stats.size() == stats.size());
   const uint64_t offset = a.numbers.elements;
   for (size_t f = 0; f < a.stats.size(); ++f) {
     FormatStats& to = a.stats[f];
-    const FormatStats& from = b.stats[f];
+    const FormatStats& from = stats[f];
     to.overflows += from.overflows;
     to.underflows += from.underflows;
     to.subnormals += from.subnormals;
@@ -368,23 +367,31 @@ void SafetyCheck::Merge(const SafetyCheck& next) {
     to.relative_errors += from.relative_errors;
     to.squared_errors += from.squared_errors;
     to.squares += from.squares;
-    a.targets[f].largest_seen = std::max(a.targets[f].largest_seen, b.targets[f].largest_seen);
   }
-  a.numbers.elements += b.numbers.elements;
-  a.numbers.nans += b.numbers.nans;
-  a.numbers.infinities += b.numbers.infinities;
-  a.numbers.zeros += b.numbers.zeros;
-  if (b.numbers.first_nonfinite != kNoIndex) {
-    a.numbers.first_nonfinite = std::min(a.numbers.first_nonfinite, offset + b.numbers.first_nonfinite);
+  a.numbers.elements += numbers.elements;
+  a.numbers.nans += numbers.nans;
+  a.numbers.infinities += numbers.infinities;
+  a.numbers.zeros += numbers.zeros;
+  if (numbers.first_nonfinite != kNoIndex) {
+    a.numbers.first_nonfinite = std::min(a.numbers.first_nonfinite, offset + numbers.first_nonfinite);
   }
-  if (b.numbers.max_index != kNoIndex) a.SeeMax(b.numbers.max_magnitude, offset + b.numbers.max_index);
-  a.numbers.min_magnitude = std::min(a.numbers.min_magnitude, b.numbers.min_magnitude);
-  a.numbers.exponents.Merge(b.numbers.exponents);
+  if (numbers.max_index != kNoIndex) a.SeeMax(numbers.max_magnitude, offset + numbers.max_index);
+  a.numbers.min_magnitude = std::min(a.numbers.min_magnitude, numbers.min_magnitude);
+  a.numbers.exponents.Merge(numbers.exponents);
 }
 
 absl::Span<const FloatFormat> SafetyCheck::formats() const { return state_->formats; }
+absl::Span<const int> SafetyCheck::scale_exponents() const { return state_->scales; }
 const NumberStats& SafetyCheck::numbers() const { return state_->numbers; }
 const FormatStats& SafetyCheck::of(size_t format) const { return state_->stats[format]; }
+
+double OverflowThreshold(const FloatFormat& format) {
+  const double largest = format.largest_finite();
+  const double middle = largest + std::ldexp(0.5, Exponent(largest) - format.mantissa_bits);
+  // In the middle the even code wins.
+  if (format.largest_finite_code() % 2 == 1) return middle;
+  return std::nextafter(middle, std::numeric_limits<double>::infinity());
+}
 
 uint64_t ExponentHistogram::Below(int exponent) const {
   uint64_t count = 0;

@@ -91,6 +91,9 @@ struct FormatStats {
   double sqnr_db() const;
 };
 
+// The smallest magnitude that is rounded beyond the largest finite value.
+double OverflowThreshold(const FloatFormat& format);
+
 // Not thread safe: a thread has its own, and they are merged.
 class SafetyCheck {
  public:
@@ -107,8 +110,11 @@ class SafetyCheck {
   void Add(absl::Span<const double> values);
   // `next`: of the same formats and scales, of numbers that follow this one's. Indices are moved accordingly.
   void Merge(const SafetyCheck& next);
+  // The same for what was counted elsewhere: stats for each of formats().
+  void Merge(const NumberStats& numbers, absl::Span<const FormatStats> stats);
 
   absl::Span<const FloatFormat> formats() const;
+  absl::Span<const int> scale_exponents() const;  // as many
   const NumberStats& numbers() const;
   const FormatStats& of(size_t format) const;  // an index into formats()
 

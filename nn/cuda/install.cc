@@ -17,6 +17,7 @@
 #include "tensor/ops/max_pool/max_pool_kernels.h"
 #include "tensor/ops/mse/mse_kernels.h"
 #include "tensor/ops/patches/patches_kernels.h"
+#include "tensor/ops/safety/safety_counts.h"
 #include "tensor/ops/tokens/tokens_kernels.h"
 #include "tensor/ops/transpose/transpose_kernels.h"
 
@@ -40,6 +41,7 @@ void InstallKernels(Device& device) {
   device.Install(ops::kMaxPoolKernels);
   device.Install(ops::kMseKernels);
   device.Install(ops::kPatchesKernels);
+  device.Install(ops::kSafetyCountKernels);
   device.Install(ops::kTokensKernels);
   device.Install(ops::kTransposeKernels);
 }

@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "nn/functional.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 
@@ -11,7 +12,7 @@ namespace halftone::nn {
 namespace {
 
 TEST(EmbeddingTest, SumOfTwoTablesAndItsGradients) {
-  Device device;
+  Device& device = TestDevice();
   Embedding words({.rows = 6, .features = 4, .padding_row = 0}), types({.rows = 2, .features = 4});
   Initialize(words, device, Rng(1));
   Initialize(types, device, Rng(2));
@@ -42,7 +43,7 @@ TEST(EmbeddingTest, SumOfTwoTablesAndItsGradients) {
 }
 
 TEST(EmbeddingTest, OneTableIsAModule) {
-  Device device;
+  Device& device = TestDevice();
   Embedding table({.rows = 3, .features = 2, .init = Init::Constant(7)});
   Initialize(table, device, Rng(1));
   // Rows come in full precision whatever the policy.

@@ -1,6 +1,5 @@
 #include "nn/functional.h"
 
-#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -125,24 +124,18 @@ Variable CrossEntropy(const Variable& input, const Tensor& labels, const LossOpt
   return logits.graph().Record(
       Op::kCrossEntropy, std::move(result.loss), {logits},
       [z = logits.value(), labels, log_sum_exp = std::move(result.log_sum_exp), options](BackwardContext& c) {
-        c.Give(0, ops::CrossEntropyBackward(z, labels, log_sum_exp, ops::Item(c.dy()), options));
+        c.Give(0, ops::CrossEntropyBackward(z, labels, log_sum_exp, c.dy(), options));
       });
 }
 
 Variable BinaryCrossEntropy(const Variable& input, const Tensor& labels, double label_smoothing) {
   const Variable logits = CastFor(Op::kBce, input);
   HALFTONE_CHECK(logits.shape() == Shape({labels.elements(), 1}));
-  Tensor target = Tensor::Empty(logits.graph().device(), DType::kF32, logits.shape());
-  for (int64_t i = 0; i < labels.elements(); ++i) {
-    const int64_t label = labels.data<int64_t>()[i];
-    HALFTONE_CHECK(label == 0 || label == 1);
-    target.data<float>()[i] =
-        static_cast<float>((1 - label_smoothing) * static_cast<double>(label) + label_smoothing / 2);
-  }
+  const Tensor target = ops::BinaryTargets(labels, label_smoothing);
   Tensor loss = ops::BceWithLogitsForward(logits.value(), target);
   return logits.graph().Record(Op::kBce, std::move(loss), {logits},
                                [z = logits.value(), target](BackwardContext& c) {
-                                 c.Give(0, ops::BceWithLogitsBackward(z, target, ops::Item(c.dy())));
+                                 c.Give(0, ops::BceWithLogitsBackward(z, target, c.dy()));
                                });
 }
 
@@ -151,16 +144,8 @@ Variable ClassificationLoss(const Variable& logits, const Tensor& labels, const 
                                  : CrossEntropy(logits, labels, options);
 }
 
-int64_t CountCorrect(const Tensor& logits, const Tensor& labels) {
-  if (logits.shape()[-1] != 1) return ops::CountCorrect(logits, labels);
-  return VisitFloat(logits.dtype(), [&](auto type) {
-    int64_t correct = 0;
-    for (int64_t i = 0; i < labels.elements(); ++i) {
-      const auto z = static_cast<double>(logits.data<decltype(type)>()[i]);
-      correct += !std::isnan(z) && (z > 0) == (labels.data<int64_t>()[i] == 1);
-    }
-    return correct;
-  });
+Tensor CountCorrect(const Tensor& logits, const Tensor& labels) {
+  return logits.shape()[-1] == 1 ? ops::CountBinaryCorrect(logits, labels) : ops::CountCorrect(logits, labels);
 }
 
 Variable MeanSquaredError(const Variable& input, const Tensor& target) {
@@ -168,7 +153,7 @@ Variable MeanSquaredError(const Variable& input, const Tensor& target) {
   return prediction.graph().Record(
       Op::kMse, ops::MseForward(prediction.value(), target, ops::Reduction::kMean), {prediction},
       [p = prediction.value(), target](BackwardContext& c) {
-        c.Give(0, ops::MseBackward(p, target, ops::Item(c.dy()), ops::Reduction::kMean));
+        c.Give(0, ops::MseBackward(p, target, c.dy(), ops::Reduction::kMean));
       });
 }
 

@@ -77,10 +77,14 @@ void Graph::Accumulate(int node, Tensor gradient) {
 }
 
 void Graph::Backward(const Variable& root, double seed) {
-  HALFTONE_CHECK(root.graph_ == this && root.requires_grad() && root.value().elements() == 1);
-  Tensor start = Tensor::Empty(device(), root.dtype(), root.shape());
+  Tensor start = Tensor::Empty(device(), root.dtype(), {});
   VisitFloat(root.dtype(), [&](auto t) { start.data<decltype(t)>()[0] = static_cast<decltype(t)>(seed); });
-  Accumulate(root.node_, std::move(start));
+  Backward(root, start);
+}
+
+void Graph::Backward(const Variable& root, const Tensor& seed) {
+  HALFTONE_CHECK(root.graph_ == this && root.requires_grad() && root.value().elements() == 1);
+  Accumulate(root.node_, ops::Cast(seed, root.dtype()).Reshape(root.shape()));
   for (int i = root.node_; i >= 0; --i) {
     Node& node = nodes_[i];
     if (!node.backward || !node.gradient.defined()) continue;

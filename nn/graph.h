@@ -151,6 +151,8 @@ class Graph {
 
   // Computes the gradients of seed * root for every leaf; root has one element. Once a Graph.
   void Backward(const Variable& root, double seed = 1);
+  // The same with a seed that lies on the device, and is not waited for: a scalar of any float dtype.
+  void Backward(const Variable& root, const Tensor& seed);
   // Of an Input with requires_grad, after Backward; undefined if root does not depend on it.
   const Tensor& Gradient(const Variable& input) const;
 

@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "nn/functional.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 
@@ -12,7 +13,7 @@ namespace halftone::nn {
 namespace {
 
 TEST(GridGraphConvTest, NamesItsParametersAsItsOwn) {
-  Device device;
+  Device& device = TestDevice();
   GridGraphConv conv({.in = 3, .out = 2});
   Initialize(conv, device, Rng(1));
   std::vector<std::string> names;
@@ -24,7 +25,7 @@ TEST(GridGraphConvTest, NamesItsParametersAsItsOwn) {
 
 // Patches, a convolution, and both their gradients, in float64.
 TEST(GridGraphConvTest, GradientsAreThoseOfFiniteDifferences) {
-  Device device;
+  Device& device = TestDevice();
   GridGraphConv conv({.in = 8, .out = 3});
   Initialize(conv, device, Rng(1));
   ConvertTo(conv, DType::kF64);
@@ -45,7 +46,7 @@ TEST(GridGraphConvTest, GradientsAreThoseOfFiniteDifferences) {
 }
 
 TEST(GridGraphConvTest, RunsInTheLowerPrecisionWithFloat32Gradients) {
-  Device device;
+  Device& device = TestDevice();
   CastPolicy policy = {.lower = DType::kBF16};
   policy.classes.fill(CastClass::kAsIs);
   policy.classes[static_cast<size_t>(Op::kLinear)] = CastClass::kLower;

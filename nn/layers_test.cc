@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "nn/functional.h"
+#include "testing/device.h"
 #include "testing/finite_difference.h"
 #include "testing/tensors.h"
 
@@ -92,7 +93,7 @@ std::map<std::string, DType> DTypesOf(Module& model, Device& device, const CastP
 }
 
 TEST(OverrideTest, APartOfTheNetworkHasAPolicyOfItsOwn) {
-  Device device;
+  Device& device = TestDevice();
   Everything model;
   Initialize(model, device, Rng(1));
   CastPolicy amp = {.lower = DType::kBF16}, wide = {.lower = DType::kF32};
@@ -117,7 +118,7 @@ TEST(OverrideTest, APartOfTheNetworkHasAPolicyOfItsOwn) {
 }
 
 TEST(TraceTest, NamesWhatIsComputedWhereAndWhich) {
-  Device device;
+  Device& device = TestDevice();
   Everything model;
   Initialize(model, device, Rng(1));
   std::vector<std::string> events;
@@ -136,7 +137,7 @@ TEST(TraceTest, NamesWhatIsComputedWhereAndWhich) {
 }
 
 TEST(ReplayTest, BuffersStayAsTheyAre) {
-  Device device;
+  Device& device = TestDevice();
   BatchNorm2d bn({.channels = 3});
   Initialize(bn, device, Rng(1));
   const Rng rng(2);
@@ -158,7 +159,7 @@ TEST(ReplayTest, BuffersStayAsTheyAre) {
 
 class LayerTest : public ::testing::TestWithParam<Case> {
  protected:
-  Device device_;
+  Device& device_ = TestDevice();
 };
 
 // Finite differences in float64, for the input and for every parameter.
@@ -194,7 +195,7 @@ INSTANTIATE_TEST_SUITE_P(Layers, LayerTest, ::testing::ValuesIn(Cases()),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(VisitorTest, PathsAreThoseOfTheStateDict) {
-  Device device;
+  Device& device = TestDevice();
   Everything module;
   Initialize(module, device, Rng(1));
   std::vector<std::string> paths;
@@ -211,7 +212,7 @@ TEST(VisitorTest, PathsAreThoseOfTheStateDict) {
 
 // Its weight is float32 and so is the gradient, whatever the activations' dtype.
 TEST(ActivationLayerTest, WhatIsLearnedIsAParameter) {
-  Device device;
+  Device& device = TestDevice();
   for (const ops::Activation& activation : ops::Activations()) {
     ActivationLayer layer(activation);
     Initialize(layer, device, Rng(1));
@@ -235,7 +236,7 @@ TEST(ActivationLayerTest, WhatIsLearnedIsAParameter) {
 }
 
 TEST(BatchNorm2dTest, ABatchThatIsNotFiniteLeavesTheRunningStatisticsAlone) {
-  Device device;
+  Device& device = TestDevice();
   BatchNorm2d bn({.channels = 1});
   Initialize(bn, device, Rng(1));
   std::vector<float> running;
@@ -261,7 +262,7 @@ TEST(BatchNorm2dTest, ABatchThatIsNotFiniteLeavesTheRunningStatisticsAlone) {
 
 // The sum and the activation in one pass, against the three ops one after another.
 TEST(BatchNorm2dTest, AddsAResidualAndActivatesAsTheOpsByThemselvesDo) {
-  Device device;
+  Device& device = TestDevice();
   const Tensor x = RandomTensor(device, DType::kF32, {4, 3, 3, 5}, 1);
   const Tensor residual = RandomTensor(device, DType::kF32, x.shape(), 2);
   const Tensor target = RandomTensor(device, DType::kF32, x.shape(), 3);
@@ -296,7 +297,7 @@ TEST(BatchNorm2dTest, AddsAResidualAndActivatesAsTheOpsByThemselvesDo) {
 }
 
 TEST(BatchNorm2dTest, AddsAWiderResidualInItsOwnDType) {
-  Device device;
+  Device& device = TestDevice();
   BatchNorm2d bn({.channels = 5});
   ActivationLayer relu(*ops::FindActivation("relu"));
   Initialize(bn, device, Rng(1));
@@ -308,7 +309,7 @@ TEST(BatchNorm2dTest, AddsAWiderResidualInItsOwnDType) {
 }
 
 TEST(DropoutLayerTest, MasksDifferByStepAndLayerAndVanishInEvaluation) {
-  Device device;
+  Device& device = TestDevice();
   DropoutLayer dropout(0.5);
   const Tensor ones = Tensor::From<float>(device, {64}, std::vector<float>(64, 1));
   const auto run = [&](int step, bool training) {
@@ -322,7 +323,7 @@ TEST(DropoutLayerTest, MasksDifferByStepAndLayerAndVanishInEvaluation) {
 
 // Under a policy that lowers: products in 16 bits, weight gradients in float32.
 TEST(AutocastTest, LowersProductsAndKeepsFloat32Gradients) {
-  Device device;
+  Device& device = TestDevice();
   for (const DType lower : {DType::kF16, DType::kBF16}) {
     CastPolicy policy;
     policy.lower = lower;

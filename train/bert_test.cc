@@ -175,10 +175,10 @@ TEST(ClassificationLossTest, OneLogitIsTwoClasses) {
     const double binary = nn::ClassificationLoss(graph.Input(one), labels, {.label_smoothing = smoothing}).Item();
     EXPECT_FLOAT_EQ(binary, nn::ClassificationLoss(graph.Input(two), labels, {.label_smoothing = smoothing}).Item());
   }
-  EXPECT_EQ(nn::CountCorrect(one, labels), 2);
-  EXPECT_EQ(nn::CountCorrect(two, labels), 2);
+  EXPECT_EQ(*nn::CountCorrect(one, labels).data<int64_t>(), 2);
+  EXPECT_EQ(*nn::CountCorrect(two, labels).data<int64_t>(), 2);
   const Tensor nan = Tensor::From<float>(device, {4, 1}, {NAN, NAN, -1, 1});
-  EXPECT_EQ(nn::CountCorrect(nan, labels), 2);
+  EXPECT_EQ(*nn::CountCorrect(nan, labels).data<int64_t>(), 2);
 }
 
 // Runs on the carried sentences.

@@ -323,7 +323,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
                             .seed = config.run().seed(),
                             .statistics = WatchOptions(config.watch()),
                             .count_zeros_every = config.watch().count_zeros_every(),
-                            .explain_overflows = config.watch().explain_overflows()};
+                            .explain_overflows = config.watch().explain_overflows(),
+                            .read_every = config.run().read_every_steps()};
   if (recipe.pure) options.weights16 = recipe.lower;
   return std::make_unique<Trainer>(device, std::move(model), std::move(optimizer), std::move(schedule),
                                    scaler, options);

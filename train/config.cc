@@ -203,6 +203,8 @@ absl::Status ResolveTrainConfig(TrainConfig& config) {
   const RunConfig& run = config.run();
   RETURN_IF_ERROR(InRange<int64_t>("run.epochs", run.epochs(), 1, 1000000));
   RETURN_IF_ERROR(InRange<int32_t>("run.threads", run.threads(), 0, 1024));
+  RETURN_IF_ERROR(InRange<int32_t>("run.device_index", run.device_index(), 0, 1024));
+  RETURN_IF_ERROR(InRange<int64_t>("run.read_every_steps", run.read_every_steps(), 1, 1024));
   RETURN_IF_ERROR(InRange<int64_t>("run.checkpoint_every_steps", run.checkpoint_every_steps(), 0,
                                    std::numeric_limits<int64_t>::max()));
   RETURN_IF_ERROR(InRange<int64_t>("run.stop_after_steps", run.stop_after_steps(), 0,

@@ -80,7 +80,7 @@ class Candidate {
     const Tensor floats = ops::Cast(logits.value(), DType::kF32);
     return {.logits = {floats.span<float>().begin(), floats.span<float>().end()},
             .loss = nn::ClassificationLoss(logits, labels).Item(),
-            .correct = nn::CountCorrect(logits.value(), labels)};
+            .correct = *nn::CountCorrect(logits.value(), labels).data<int64_t>()};
   }
 
   void Add(const BatchResult& result, const BatchResult& reference, int64_t images) {

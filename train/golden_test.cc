@@ -19,6 +19,7 @@
 #include "nn/functional.h"
 #include "nn/optim/adam.h"
 #include "nn/optim/sgd.h"
+#include "testing/device.h"
 #include "train/state_dict.h"
 #include "train/trainer.h"
 
@@ -189,7 +190,7 @@ class GoldenTest : public ::testing::TestWithParam<GoldenModel> {
     return d;
   }
 
-  Device device_;
+  Device& device_ = TestDevice();
   std::string folder_;
   json meta_;
   Tensor input_, labels_;
@@ -330,7 +331,7 @@ TEST_P(GoldenTest, MixedPrecision) {
 TEST(HalfBigNetGoldenTest, Evaluation) {
   const std::string folder = Folder("halfbignet");
   if (folder.empty()) GTEST_SKIP() << "not carried; set HALFTONE_SHARED";
-  Device device(/*notes=*/nullptr);
+  Device& device = TestDevice();
   auto model = models::MakeModel(
       {.name = "halfbignet", .width = 64, .image = {.channels = 64, .height = 1, .width = 1}});
   ASSERT_TRUE(model.ok()) << model.status();

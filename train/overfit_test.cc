@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "models/model.h"
 #include "nn/optim/adam.h"
+#include "testing/device.h"
 #include "testing/tensors.h"
 #include "train/trainer.h"
 
@@ -47,7 +48,7 @@ TEST_P(OverfitTest, LearnsOneBatchByHeart) {
   auto model = models::MakeModel(options);
   ASSERT_TRUE(model.ok()) << model.status();
   const amp::Recipe recipe = amp::FindRecipe(recipe_name).value();
-  Device device(/*notes=*/nullptr);
+  Device& device = TestDevice();
   Trainer trainer(device, *std::move(model), MakeAdam({}).value(),
                   MakeConstantSchedule({}, 3e-3, kSteps).value(),
                   GradScaler::Create({.enabled = recipe.scales_loss}).value(),

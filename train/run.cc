@@ -7,6 +7,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -146,7 +147,7 @@ class Run {
   }
 
   absl::Status WriteStep(const StepResult& step) {
-    const int64_t every = config_.run().events_every_steps(), now = trainer_->step();
+    const int64_t every = config_.run().events_every_steps(), now = step.step;
     RETURN_IF_ERROR(event_status_);
     if (every == 0 || now % every != 0) return absl::OkStatus();
     return events_->Scalars(now, {{"step/loss", step.loss},
@@ -215,38 +216,57 @@ class Run {
 
   absl::Status TrainEpoch() {
     const int64_t batches = batches_->batches_per_epoch();
-    while (state_.batch() < batches) {
-      const Clock::time_point start = Clock::now();
-      const Batch batch = batches_->Next();
-      ASSIGN_OR_RETURN(const StepResult step, trainer_->Step(batch));
-      Count(step, batch.labels.elements(), SecondsSince(start));
-      Tell(step);
-      RETURN_IF_ERROR(WriteStep(step));
-      progress_.Update([&] { return Describe(step); });
-      if (state_.batch() == batches) break;
+    last_taken_ = Clock::now();
+    for (int64_t begun = state_.batch(); begun < batches;) {
+      ASSIGN_OR_RETURN(const std::vector<StepResult> results, trainer_->Enqueue(batches_->Next()));
+      RETURN_IF_ERROR(Take(results));
+      if (++begun == batches) break;
       const bool stop = (options_.stop != nullptr && options_.stop->load()) || StopHere();
       const int64_t every = config_.run().checkpoint_every_steps();
-      if (stop || (every > 0 && trainer_->step() % every == 0)) RETURN_IF_ERROR(Save());
+      if (stop || (every > 0 && trainer_->step() % every == 0)) {
+        RETURN_IF_ERROR(TakeRest());
+        RETURN_IF_ERROR(Save());
+        last_taken_ = Clock::now();
+      }
       if (stop) {
         result_.stopped = true;
         return absl::OkStatus();
       }
     }
+    RETURN_IF_ERROR(TakeRest());
     return FinishEpoch();
   }
 
-  void Count(const StepResult& step, int64_t images, double seconds) {
+  absl::Status TakeRest() {
+    ASSIGN_OR_RETURN(const std::vector<StepResult> results, trainer_->Finish());
+    return Take(results);
+  }
+
+  // The results of steps that are done: together they took the time since the last ones.
+  absl::Status Take(const std::vector<StepResult>& results) {
+    if (results.empty()) return absl::OkStatus();
+    const double seconds = SecondsSince(std::exchange(last_taken_, Clock::now()));
+    for (const StepResult& step : results) {
+      Count(step, seconds / static_cast<double>(results.size()));
+      Tell(step);
+      RETURN_IF_ERROR(WriteStep(step));
+    }
+    progress_.Update([&] { return Describe(results.back()); });
+    return absl::OkStatus();
+  }
+
+  void Count(const StepResult& step, double seconds) {
     // A skipped step's loss may be infinite; the epoch's mean is over the others.
     if (step.skipped) {
       state_.set_epoch_skipped(state_.epoch_skipped() + 1);
     } else {
-      state_.set_epoch_loss_sum(state_.epoch_loss_sum() + step.loss * static_cast<double>(images));
+      state_.set_epoch_loss_sum(state_.epoch_loss_sum() + step.loss * static_cast<double>(step.examples));
       state_.set_epoch_correct(state_.epoch_correct() + step.correct);
-      state_.set_epoch_images(state_.epoch_images() + images);
+      state_.set_epoch_images(state_.epoch_images() + step.examples);
     }
     state_.set_epoch_seconds(state_.epoch_seconds() + seconds);
     state_.set_batch(state_.batch() + 1);
-    result_.steps = trainer_->step();
+    result_.steps = step.step;
     result_.seconds += seconds;
     state_.set_total_seconds(result_.seconds);
     state_.set_peak_bytes(PeakBytes());
@@ -255,7 +275,7 @@ class Run {
   void Tell(const StepResult& step) {
     for (const std::string& warning : step.warnings) progress_.Line(absl::StrCat("warning: ", warning));
     if (step.overflow.has_value()) {
-      progress_.Line(absl::StrFormat("step %d skipped with loss scale %g, now %g; %s", trainer_->step(),
+      progress_.Line(absl::StrFormat("step %d skipped with loss scale %g, now %g; %s", step.step,
                                      step.scale, step.update.new_scale,
                                      absl::StripSuffix(step.overflow->ToString(), "\n")));
     }
@@ -290,7 +310,7 @@ class Run {
                            state_.epoch() + 1, config_.run().epochs(), state_.batch(),
                            batches_->batches_per_epoch(), MeanLoss(), 100 * Accuracy(), ImagesPerSecond(),
                            dataset_.unit(), step.scale,
-                           HumanSeconds(static_cast<double>(total_steps_ - trainer_->step()) / rate));
+                           HumanSeconds(static_cast<double>(total_steps_ - step.step) / rate));
   }
 
   bool StopHere() const {
@@ -375,6 +395,7 @@ class Run {
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<BatchSource> batches_, test_batches_;
   int64_t total_steps_ = 0;
+  Clock::time_point last_taken_;  // the newest results
   CheckpointState state_;  // where in the run we are; the trainer's part is filled in when it is saved
   RunResult result_;
 };

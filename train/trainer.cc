@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "nn/functional.h"
+#include "nn/optim/device_scaler.h"
 #include "nn/optim/parameters.h"
 #include "tensor/ops/cast/cast.h"
 #include "tensor/ops/elementwise/elementwise.h"
@@ -46,6 +47,8 @@ Batch Part(const Batch& batch, int64_t part, int64_t parts) {
   return {.input = rows(batch.input), .labels = rows(batch.labels)};
 }
 
+Tensor Scalar(Device& device, float value) { return Tensor::From<float>(device, {}, absl::MakeConstSpan(&value, 1)); }
+
 nn::Module& Initialized(nn::Module& model, Device& device, const Rng& rng) {
   nn::Initialize(model, device, rng);
   return model;
@@ -64,6 +67,11 @@ Trainer::Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_
       options_(options),
       rng_(options.seed),
       statistics_(MakeStatistics(options, scaler.loss_scale().options(), params_)) {
+  // A fallback needs the host to know of each step at once.
+  if (device.accelerator() != nullptr && scaler.loss_scale().options().floor_policy != FloorPolicy::kFallback) {
+    device_scaler_ = std::make_unique<nn::DeviceScaler>(device, scaler.loss_scale());
+    device_state_ = scaler.loss_scale().state();
+  }
   if (!options_.weights16.has_value()) return;
   for (nn::Parameter* p : params_) p->SetMaster(ops::Cast(p->master(), *options_.weights16));
   optimizer_->RoundWeights16(options_.weight_rounding, rng_);
@@ -80,27 +88,78 @@ nn::GraphOptions Trainer::GraphFor(int64_t part) const {
           .profile = profile_};
 }
 
-double Trainer::Differentiate(nn::Graph& graph, const Batch& part, int64_t* correct) {
+void Trainer::Differentiate(nn::Graph& graph, const Batch& part, const Tensor& seed, Tally* tally) {
   const nn::Variable logits = model_->Forward(graph.Input(part.input.To(device_)));
   const Tensor labels = part.labels.To(device_);
   const nn::Variable loss = nn::ClassificationLoss(logits, labels, options_.loss);
-  graph.Backward(loss, /*seed=*/scaler_.scale());
-  if (correct != nullptr) *correct += nn::CountCorrect(logits.value(), labels);
-  return loss.Item();
+  graph.Backward(loss, seed);
+  if (tally == nullptr) return;
+  tally->losses.push_back(loss.value());
+  tally->corrects.push_back(nn::CountCorrect(logits.value(), labels));
+}
+
+void Trainer::DifferentiateParts(const Batch& batch, const Tensor& seed, Tally& tally) {
+  for (int64_t part = 0; part < options_.micro_batches; ++part) {
+    nn::Graph graph(GraphFor(part));
+    Differentiate(graph, Part(batch, part, options_.micro_batches), seed, &tally);
+  }
+}
+
+void Trainer::Read(const Tally& tally, StepResult& result) {
+  const auto parts = static_cast<double>(tally.losses.size());
+  for (const Tensor& loss : tally.losses) result.loss += ops::Item(loss) / parts;
+  for (const Tensor& correct : tally.corrects) result.correct += *correct.data<int64_t>();
+}
+
+bool Trainer::CountsZeros() const {
+  return options_.count_zeros_every > 0 && step_ % options_.count_zeros_every == 0;
 }
 
 absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
-  StepResult result = {.scale = scaler_.scale()};
-  for (int64_t part = 0; part < options_.micro_batches; ++part) {
-    if (options_.micro_batches > 1) RETURN_IF_ERROR(scaler_.BeginMicroBatch(kOptimizer));
-    nn::Graph graph(GraphFor(part));
-    result.loss += Differentiate(graph, Part(batch, part, options_.micro_batches), &result.correct) /
-                   static_cast<double>(options_.micro_batches);
+  if (device_scaler_ == nullptr) return StepOnHost(batch);
+  HALFTONE_CHECK(pending_.empty());
+  RETURN_IF_ERROR(StepOnDevice(batch));
+  ASSIGN_OR_RETURN(std::vector<StepResult> results, Finish());
+  return std::move(results.back());
+}
+
+absl::StatusOr<std::vector<StepResult>> Trainer::Enqueue(const Batch& batch) {
+  if (device_scaler_ == nullptr) {
+    ASSIGN_OR_RETURN(StepResult result, StepOnHost(batch));
+    return std::vector<StepResult>{std::move(result)};
   }
+  RETURN_IF_ERROR(StepOnDevice(batch));
+  if (static_cast<int64_t>(pending_.size()) < options_.read_every) return std::vector<StepResult>();
+  return Finish();
+}
+
+absl::StatusOr<std::vector<StepResult>> Trainer::Finish() {
+  std::vector<StepResult> results;
+  if (pending_.empty()) return results;
+  device_.Synchronize();
+  RETURN_IF_ERROR(device_.accelerator()->status());
+  const int64_t taken = step_;
+  for (const Pending& pending : std::exchange(pending_, {})) {
+    step_ = pending.step;
+    absl::StatusOr<StepResult> result = ReadStep(pending);
+    step_ = taken;
+    RETURN_IF_ERROR(result.status());
+    results.push_back(*std::move(result));
+  }
+  return results;
+}
+
+absl::StatusOr<StepResult> Trainer::StepOnHost(const Batch& batch) {
+  StepResult result = {.step = step_ + 1, .examples = batch.labels.elements(), .scale = scaler_.scale()};
+  if (options_.micro_batches > 1) {
+    for (int64_t part = 0; part < options_.micro_batches; ++part) RETURN_IF_ERROR(scaler_.BeginMicroBatch(kOptimizer));
+  }
+  Tally tally;
+  DifferentiateParts(batch, Scalar(device_, scaler_.scale()), tally);
+  Read(tally, result);
   auto since = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(const std::vector<absl::Span<float>> gradients, nn::GradientsOf(params_));
-  const bool count_zeros = options_.count_zeros_every > 0 && step_ % options_.count_zeros_every == 0;
-  std::vector<int64_t> zeros(count_zeros ? gradients.size() : 0);
+  std::vector<int64_t> zeros(CountsZeros() ? gradients.size() : 0);
   ASSIGN_OR_RETURN(const GradStats grads, scaler_.Unscale(kOptimizer, gradients, absl::MakeSpan(zeros)));
   result.grad_norm = grads.norm;
   float clip_factor = 1;
@@ -112,11 +171,7 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
   ASSIGN_OR_RETURN(const bool finite, scaler_.ShouldStep(kOptimizer));
   Tell("check gradients", since);
   result.skipped = !finite;
-  if (result.skipped && explained_ != options_.explain_overflows) {
-    // Before the scale changes.
-    result.overflow = Explain(batch);
-    ++explained_;
-  }
+  MaybeExplain(batch, result);
   if (finite) {
     if (before_update_) before_update_();
     StepOptions options = schedule_->At(step_);
@@ -125,14 +180,72 @@ absl::StatusOr<StepResult> Trainer::Step(const Batch& batch) {
     Tell("optimizer", since);
   }
   ASSIGN_OR_RETURN(result.update, scaler_.Update());
-  Watch(result, zeros);
-  for (const Warning& w : statistics_.Warnings()) result.warnings.push_back(w.text);
-  const absl::Status health = CheckHealth(result, batch);
+  const absl::Status health = Conclude(batch, zeros, result);
   nn::ClearGradients(params_);
   RETURN_IF_ERROR(health);
   Tell("other", since);
   ++step_;
   return result;
+}
+
+// The same with everything left on the device, and nothing waited for.
+absl::Status Trainer::StepOnDevice(const Batch& batch) {
+  if (pending_.empty() && scaler_.loss_scale().state() != device_state_) {
+    device_state_ = scaler_.loss_scale().state();
+    RETURN_IF_ERROR(device_scaler_->Restore(device_state_));
+  }
+  Pending pending = {.step = step_, .batch = {batch.input.To(device_), batch.labels.To(device_)}};
+  DifferentiateParts(pending.batch, device_scaler_->scale(), pending.tally);
+  auto since = std::chrono::steady_clock::now();
+  if (CountsZeros()) {
+    pending.zeros = Tensor::Empty(device_, DType::kI64, {static_cast<int64_t>(params_.size())});
+  }
+  RETURN_IF_ERROR(device_scaler_->Unscale(params_, {.micro_batches = options_.micro_batches,
+                                                    .max_norm = options_.max_norm,
+                                                    .max_value = options_.max_value,
+                                                    .zeros = pending.zeros}));
+  Tell("check gradients", since);
+  if (before_update_) before_update_();
+  nn::Step(*optimizer_, params_, schedule_->At(step_), device_scaler_->known());
+  Tell("optimizer", since);
+  device_scaler_->Update();
+  pending.report = device_scaler_->Snapshot();
+  nn::ClearGradients(params_);
+  pending_.push_back(std::move(pending));
+  ++step_;
+  Tell("other", since);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StepResult> Trainer::ReadStep(const Pending& pending) {
+  const nn::ScalerReport report = nn::DeviceScaler::Read(pending.report);
+  StepResult result = {.step = pending.step + 1,
+                       .examples = pending.batch.labels.elements(),
+                       .grad_norm = report.grads.norm,
+                       .scale = report.update.old_scale,
+                       .skipped = !report.grads.finite,
+                       .update = report.update};
+  Read(pending.tally, result);
+  MaybeExplain(pending.batch, result);
+  RETURN_IF_ERROR(scaler_.Restore(report.loss_scale));
+  device_state_ = report.loss_scale;
+  const absl::Span<const int64_t> zeros =
+      pending.zeros.defined() ? pending.zeros.span<int64_t>() : absl::Span<const int64_t>();
+  RETURN_IF_ERROR(Conclude(pending.batch, zeros, result));
+  return result;
+}
+
+// Before the scale changes.
+void Trainer::MaybeExplain(const Batch& batch, StepResult& result) {
+  if (!result.skipped || explained_ == options_.explain_overflows) return;
+  result.overflow = Explain(batch);
+  ++explained_;
+}
+
+absl::Status Trainer::Conclude(const Batch& batch, absl::Span<const int64_t> zeros, StepResult& result) {
+  Watch(result, zeros);
+  for (const Warning& w : statistics_.Warnings()) result.warnings.push_back(w.text);
+  return CheckHealth(result, batch);
 }
 
 // Profiles the part of a step that ends now, and begins the next.
@@ -186,7 +299,7 @@ OverflowReport Trainer::Explain(const Batch& batch) {
     options.replay = true;
     options.trace = [&](const nn::TraceEvent& event) { finder.See(event); };
     nn::Graph graph(std::move(options));
-    Differentiate(graph, Part(batch, part, options_.micro_batches), nullptr);
+    Differentiate(graph, Part(batch, part, options_.micro_batches), Scalar(device_, scaler_.scale()), nullptr);
   }
   return finder.report();
 }
@@ -214,7 +327,7 @@ Evaluation Trainer::Evaluate(BatchSource& batches) {
     const Tensor labels = batch.labels.To(device_);
     const int64_t n = labels.elements();
     loss_sum += nn::ClassificationLoss(logits, labels, {.softmax = options_.loss.softmax}).Item() * static_cast<double>(n);
-    correct += nn::CountCorrect(logits.value(), labels);
+    correct += *nn::CountCorrect(logits.value(), labels).data<int64_t>();
     images += n;
   }
   return {.loss = loss_sum / static_cast<double>(images),

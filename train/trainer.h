@@ -19,6 +19,7 @@
 #include "nn/cast_policy.h"
 #include "nn/functional.h"
 #include "nn/module.h"
+#include "nn/optim/device_scaler.h"
 #include "nn/optim/optimizer.h"
 #include "nn/optim/schedule.h"
 #include "scaler/grad_scaler.h"
@@ -45,11 +46,15 @@ struct TrainerOptions {
   uint64_t seed = 1;          // of the initial weights, of dropout and of stochastic rounding
   StepStatisticsOptions statistics;
   int64_t count_zeros_every = 0;  // steps between two looks at the gradients' zeros; 0: never
-  // So many skipped steps are taken again to find the first value that is not finite; below 0: all.
+  // So many skipped steps are taken again to find the first value that is not finite; below 0: all. An accelerator
+  // takes them again on the weights that it has when the result is read.
   int64_t explain_overflows = 0;
+  int64_t read_every = 16;  // steps that an accelerator may be behind
 };
 
 struct StepResult {
+  int64_t step = 0;                   // from 1
+  int64_t examples = 0;               // of the batch
   double loss = 0;                    // mean over the batch, unscaled
   int64_t correct = 0;                // images whose largest logit is their label's
   double grad_norm = 0;               // global, unscaled, before clipping
@@ -71,10 +76,18 @@ class Trainer {
   Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_ptr<Optimizer> optimizer,
           std::unique_ptr<Schedule> schedule, const GradScaler& scaler, const TrainerOptions& options);
 
-  // One step on one batch. Errors: the loss or a gradient is not finite without loss scaling to blame, or the
+  // One step on one batch, whose result is waited for. Errors: the loss or a gradient is not finite without loss scaling to blame, or the
   // loss scale's floor policy makes one of it; the message says where it happened. The weights are those
   // before the step then.
   absl::StatusOr<StepResult> Step(const Batch& batch);
+
+  // The same without waiting for an accelerator, which does the step later; gives the results of all steps since those
+  // given last, once there are options.read_every of them: none, mostly. On the CPU this is Step. What an error says of
+  // the weights holds for steps whose gradients were not finite; those after them were taken.
+  absl::StatusOr<std::vector<StepResult>> Enqueue(const Batch& batch);
+  // Waits for all steps; the results that are left. Between two calls of Step this gives none. To be called before the
+  // trainer is looked at.
+  absl::StatusOr<std::vector<StepResult>> Finish();
 
   // Called in each step whose weights are going to change, just before: the gradients are unscaled and not clipped.
   void BeforeUpdate(std::function<void()> look) { before_update_ = std::move(look); }
@@ -102,8 +115,31 @@ class Trainer {
 
  private:
   nn::GraphOptions GraphFor(int64_t part) const;
-  // Forward and backward of one part of a batch: its mean loss.
-  double Differentiate(nn::Graph& graph, const Batch& part, int64_t* correct);
+  // What a step leaves on the device: of each part of the batch the mean loss and how many are right.
+  struct Tally {
+    std::vector<Tensor> losses, corrects;
+  };
+  // A step that an accelerator was told to do.
+  struct Pending {
+    int64_t step = 0;  // those done before it
+    Batch batch;
+    Tally tally;
+    Tensor zeros;   // of each parameter's gradients; undefined: not counted
+    Tensor report;  // DeviceScaler::Read
+  };
+
+  // Forward and backward of one part of a batch.
+  void Differentiate(nn::Graph& graph, const Batch& part, const Tensor& seed, Tally* tally);
+  void DifferentiateParts(const Batch& batch, const Tensor& seed, Tally& tally);
+  static void Read(const Tally& tally, StepResult& result);
+  bool CountsZeros() const;
+
+  absl::StatusOr<StepResult> StepOnHost(const Batch& batch);
+  absl::Status StepOnDevice(const Batch& batch);
+  absl::StatusOr<StepResult> ReadStep(const Pending& pending);
+  // The end of each step: what its result means, and whether training can go on.
+  absl::Status Conclude(const Batch& batch, absl::Span<const int64_t> zeros, StepResult& result);
+  void MaybeExplain(const Batch& batch, StepResult& result);
   void Watch(const StepResult& result, absl::Span<const int64_t> zeros);
   absl::Status CheckHealth(const StepResult& result, const Batch& batch);
   OverflowReport Explain(const Batch& batch);
@@ -116,6 +152,10 @@ class Trainer {
   const std::unique_ptr<Optimizer> optimizer_;
   const std::unique_ptr<Schedule> schedule_;
   GradScaler scaler_;
+  // Null: the host takes the steps.
+  std::unique_ptr<nn::DeviceScaler> device_scaler_;
+  LossScaleState device_state_;  // of device_scaler_, as last read or set
+  std::vector<Pending> pending_;
   const TrainerOptions options_;
   const Rng rng_;
   StepStatistics statistics_;

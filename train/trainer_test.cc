@@ -13,6 +13,7 @@
 #include "nn/layers.h"
 #include "nn/optim/sgd.h"
 #include "tensor/ops/elementwise/elementwise.h"
+#include "testing/device.h"
 #include "testing/tensors.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
@@ -73,7 +74,7 @@ bool Same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 
 class RecipeTest : public ::testing::TestWithParam<const char*> {
  protected:
-  Device device_;
+  Device& device_ = TestDevice();
 };
 
 TEST_P(RecipeTest, OverfitsOneBatch) {
@@ -132,7 +133,7 @@ class OneLayer : public nn::Module {
 };
 
 TEST(TrainerTest, MicroBatchesAddUpToTheBatch) {
-  Device device;
+  Device& device = TestDevice();
   auto whole = MakeTrainer(device, std::make_unique<OneLayer>(), "fp32"),
        parts = MakeTrainer(device, std::make_unique<OneLayer>(), "fp32", {}, 0.05, {.micro_batches = 4});
   for (int i = 0; i < 5; ++i) {
@@ -147,7 +148,7 @@ TEST(TrainerTest, MicroBatchesAddUpToTheBatch) {
 }
 
 TEST(TrainerTest, AnOverflowInAnyMicroBatchSkipsTheStep) {
-  Device device;
+  Device& device = TestDevice();
   auto trainer =
       MakeTrainer(device, SmallCnn(), "amp_fp16", {}, 0.05, {.micro_batches = 4, .explain_overflows = -1});
   Batch batch = ClassBatch(device, 16, 1);
@@ -160,7 +161,7 @@ TEST(TrainerTest, AnOverflowInAnyMicroBatchSkipsTheStep) {
 }
 
 TEST(TrainerTest, ASkippedStepSaysWhereTheFirstInfinityArose) {
-  Device device;
+  Device& device = TestDevice();
   auto silent = MakeTrainer(device, SmallCnn(), "amp_fp16"),
        telling = MakeTrainer(device, SmallCnn(), "amp_fp16", {}, 0.05, {.explain_overflows = 1});
   const Batch good = ClassBatch(device, 16, 1);
@@ -186,7 +187,7 @@ TEST(TrainerTest, ASkippedStepSaysWhereTheFirstInfinityArose) {
 }
 
 TEST(TrainerTest, StatisticsGoOnFromACheckpoint) {
-  Device device;
+  Device& device = TestDevice();
   const std::string folder = testing::TempDir() + "/statistics";
   auto first = MakeTrainer(device, SmallCnn(), "amp_fp16"),
        second = MakeTrainer(device, SmallCnn(), "amp_fp16");
@@ -205,7 +206,7 @@ TEST(TrainerTest, StatisticsGoOnFromACheckpoint) {
 }
 
 TEST(TrainerTest, ALayerMayKeepFloat32) {
-  Device device;
+  Device& device = TestDevice();
   const nn::CastPolicy wide = amp::MakePartPolicy(amp::FindRecipe("fp32").value());
   TrainerOptions options;
   options.overrides = {{"*", wide}};
@@ -217,7 +218,7 @@ TEST(TrainerTest, ALayerMayKeepFloat32) {
 }
 
 TEST(TrainerTest, ZeroGradientsAreWarnedOf) {
-  Device device;
+  Device& device = TestDevice();
   auto trainer = MakeTrainer(device, SmallCnn(), "fp32", {}, 0.05,
                              {.statistics = {.max_zero_share = 0.9}, .count_zeros_every = 1});
   Batch batch = ClassBatch(device, 16, 1);
@@ -228,7 +229,7 @@ TEST(TrainerTest, ZeroGradientsAreWarnedOf) {
 }
 
 TEST(TrainerTest, AnInfinityInTheGradientsSkipsExactlyThatStep) {
-  Device device;
+  Device& device = TestDevice();
   auto trainer = MakeTrainer(device, SmallCnn(), "amp_fp16");
   const Batch good = ClassBatch(device, 16, 1);
   Batch bad = ClassBatch(device, 16, 2);
@@ -266,7 +267,7 @@ class HotClassifier : public nn::Module {
 };
 
 TEST(TrainerTest, GradientsThatVanishInFloat16TrainWithLossScalingAlone) {
-  Device device;
+  Device& device = TestDevice();
   const Batch batch = ClassBatch(device, 64, 1);
   const auto accuracy_after = [&](bool scaling) {
     auto trainer = MakeTrainer(device, std::make_unique<HotClassifier>(), "amp_fp16", {.enabled = scaling},
@@ -280,7 +281,7 @@ TEST(TrainerTest, GradientsThatVanishInFloat16TrainWithLossScalingAlone) {
 }
 
 TEST(TrainerTest, WithoutLossScalingWhatIsNotFiniteStopsAndSaysWhere) {
-  Device device;
+  Device& device = TestDevice();
   auto trainer = MakeTrainer(device, SmallCnn(), "fp32");
   ASSERT_TRUE(trainer->Step(ClassBatch(device, 16, 1)).ok());
   Batch bad = ClassBatch(device, 16, 2);
@@ -304,7 +305,7 @@ TEST(TrainerTest, WithoutLossScalingWhatIsNotFiniteStopsAndSaysWhere) {
 }
 
 TEST(TrainerTest, EndlessSkippingStopsAtTheFloorOfTheScale) {
-  Device device;
+  Device& device = TestDevice();
   auto trainer = MakeTrainer(device, SmallCnn(), "amp_fp16", {.floor_policy = FloorPolicy::kError});
   Batch bad = ClassBatch(device, 4, 2);
   bad.input.span<float>()[7] = std::numeric_limits<float>::infinity();
@@ -316,7 +317,7 @@ TEST(TrainerTest, EndlessSkippingStopsAtTheFloorOfTheScale) {
 }
 
 TEST(TrainerTest, AtTheFloorItMayTrainInTheFallbackPrecisionForAWhile) {
-  Device device;
+  Device& device = TestDevice();
   auto trainer = MakeTrainer(
       device, SmallCnn(), "amp_fp16",
       {.initial = 1, .floor_policy = FloorPolicy::kFallback, .floor_patience = 1, .fallback_steps = 1});
@@ -337,7 +338,7 @@ TEST(TrainerTest, AtTheFloorItMayTrainInTheFallbackPrecisionForAWhile) {
 }
 
 TEST(TrainerTest, ClippingBoundsTheStep) {
-  Device device;
+  Device& device = TestDevice();
   const Batch batch = ClassBatch(device, 16, 1);
   const auto length_of_step = [&](double max_norm) {
     auto trainer = std::make_unique<Trainer>(

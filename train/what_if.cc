@@ -64,7 +64,7 @@ class Measurement {
       const Tensor labels = batch.labels.To(device);
       const int64_t n = labels.elements();
       row.loss += nn::ClassificationLoss(logits, labels).Item() * static_cast<double>(n);
-      correct += nn::CountCorrect(logits.value(), labels);
+      correct += *nn::CountCorrect(logits.value(), labels).data<int64_t>();
       examples += n;
       // The weights are the same in every batch.
       Observer activations(nullptr, &row.activation_error);

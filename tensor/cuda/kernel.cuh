@@ -76,6 +76,7 @@ __host__ __device__ inline void Store(T* to, Wide<T> value) {
 struct Grid {
   int64_t blocks;
   int threads = kThreads;
+  bool barriers = true;  // false: no thread waits for another, nor asks its warp
 };
 
 // Tells the device to run `kernel`, by all threads of all blocks.
@@ -88,7 +89,7 @@ void Launch(const Device& device, Grid grid, void (*kernel)(Parameters...), Argu
   kernel<<<static_cast<unsigned>(grid.blocks), grid.threads, 0, cuda.Use()>>>(static_cast<Parameters>(arguments)...);
   cuda.Check("launch of a kernel", cudaGetLastError());
 #else
-  simt::Of(device).Enqueue(grid.blocks, grid.threads, [=] { kernel(static_cast<Parameters>(arguments)...); });
+  simt::Of(device).Enqueue(grid.blocks, grid.threads, grid.barriers, [=] { kernel(static_cast<Parameters>(arguments)...); });
 #endif
 }
 
@@ -105,7 +106,8 @@ __global__ void ForEachKernel(int64_t n, F f) {
 template <typename F>
 void ForEach(const Device& device, int64_t n, F f) {
   constexpr int64_t kMostBlocks = 16384;  // enough to fill any GPU; the rest is a loop
-  Launch(device, {.blocks = std::min((n + kThreads - 1) / kThreads, kMostBlocks)}, ForEachKernel<F>, n, f);
+  Launch(device, {.blocks = std::min((n + kThreads - 1) / kThreads, kMostBlocks), .barriers = false}, ForEachKernel<F>,
+         n, f);
 }
 
 // The value of the thread whose number in the warp differs in the bits of `mask`. All threads of the warp call it.
@@ -115,6 +117,15 @@ __device__ inline T ShuffleXor(T value, int mask) {
   return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
 #else
   return simt::ShuffleXor(value, mask);
+#endif
+}
+
+// HALFTONE_CHECK of what only the device knows: ends all work of the device with an error.
+__device__ inline void CheckOnDevice(bool condition) {
+#ifdef __CUDACC__
+  if (!condition) __trap();
+#else
+  HALFTONE_CHECK(condition);
 #endif
 }
 

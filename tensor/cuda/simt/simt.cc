@@ -1,5 +1,8 @@
+// Its check of longjmp knows of one stack alone.
+#undef _FORTIFY_SOURCE
 #include "tensor/cuda/simt/simt.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -14,41 +17,68 @@ namespace {
 constexpr size_t kStackBytes = size_t{64} << 10;
 constexpr unsigned kWarp = 32;
 
+// A place to go on from. swapcontext makes a system call each time; longjmp makes none, but AddressSanitizer takes it for a
+// return to an outer frame.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kJumps = false;
+#else
+constexpr bool kJumps = true;
+#endif
+struct Spot {
+  ucontext_t context;
+  jmp_buf jump;
+  bool left = false;  // by SwitchTo: `jump` is where to go on
+};
+
+void SwitchTo(Spot& to, Spot& from) {
+  if (!kJumps || !to.left) {
+    from.left = kJumps;
+    if (!kJumps || _setjmp(from.jump) == 0) swapcontext(&from.context, &to.context);
+    return;
+  }
+  from.left = true;
+  if (_setjmp(from.jump) == 0) _longjmp(to.jump, 1);
+}
+
 enum class State { kRuns, kAtBlock, kAtWarp, kDone };
 
 struct Fiber {
-  ucontext_t context;
-  std::unique_ptr<char[]> stack;
+  Spot spot;
+  std::unique_ptr<char[]> stack;  // null: never begun
   State state = State::kDone;
 };
 
 // The block that runs now.
 struct Block {
-  std::vector<Fiber> fibers;  // kept from block to block, for their stacks
+  std::vector<std::unique_ptr<Fiber>> fibers;  // kept from block to block
   std::vector<char> slots;
-  ucontext_t scheduler;
+  Spot scheduler;
   unsigned current = 0;
   const std::function<void()>* body = nullptr;
+  bool barriers = true;  // false: threads run one after the other, on the stack of whoever waits for the device
 };
 thread_local Block block;
 
-void RunFiber() {
-  (*block.body)();
-  block.fibers[block.current].state = State::kDone;
-  // Returning resumes uc_link, the scheduler.
+void Wait(State at) {
+  HALFTONE_CHECK(block.barriers);
+  Fiber& self = *block.fibers[block.current];
+  self.state = at;
+  SwitchTo(block.scheduler, self.spot);
 }
 
-void Wait(State at) {
-  Fiber& self = block.fibers[block.current];
-  self.state = at;
-  swapcontext(&self.context, &block.scheduler);
+// A fiber's whole life: a thread of each block.
+void RunFiber() {
+  for (;;) {
+    (*block.body)();
+    Wait(State::kDone);
+  }
 }
 
 // Whether all threads in [begin, end) that are not done are at `at`, and there is one.
 bool AllAt(State at, unsigned begin, unsigned end) {
   bool any = false;
   for (unsigned t = begin; t < end; ++t) {
-    const State s = block.fibers[t].state;
+    const State s = block.fibers[t]->state;
     if (s != at && s != State::kDone) return false;
     any |= s == at;
   }
@@ -58,48 +88,56 @@ bool AllAt(State at, unsigned begin, unsigned end) {
 bool Release(State at, unsigned begin, unsigned end) {
   if (!AllAt(at, begin, end)) return false;
   for (unsigned t = begin; t < end; ++t) {
-    if (block.fibers[t].state == at) block.fibers[t].state = State::kRuns;
+    if (block.fibers[t]->state == at) block.fibers[t]->state = State::kRuns;
   }
   return true;
 }
 
+void Begin(Fiber& fiber) {
+  fiber.stack = std::make_unique<char[]>(kStackBytes);
+  getcontext(&fiber.spot.context);
+  fiber.spot.context.uc_stack.ss_sp = fiber.stack.get();
+  fiber.spot.context.uc_stack.ss_size = kStackBytes;
+  fiber.spot.context.uc_link = nullptr;  // RunFiber never returns
+  makecontext(&fiber.spot.context, RunFiber, 0);
+}
+
 void RunBlock(unsigned threads) {
   for (unsigned t = 0; t < threads; ++t) {
-    Fiber& fiber = block.fibers[t];
-    if (fiber.stack == nullptr) fiber.stack = std::make_unique<char[]>(kStackBytes);
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = kStackBytes;
-    fiber.context.uc_link = &block.scheduler;
-    makecontext(&fiber.context, RunFiber, 0);
-    fiber.state = State::kRuns;
+    if (block.fibers[t]->stack == nullptr) Begin(*block.fibers[t]);
+    block.fibers[t]->state = State::kRuns;
   }
   for (;;) {
     for (unsigned t = 0; t < threads; ++t) {
-      if (block.fibers[t].state != State::kRuns) continue;
+      if (block.fibers[t]->state != State::kRuns) continue;
       block.current = t;
       place.thread.x = t;
-      swapcontext(&block.scheduler, &block.fibers[t].context);
+      SwitchTo(block.fibers[t]->spot, block.scheduler);
     }
     bool released = Release(State::kAtBlock, 0, threads);
     for (unsigned w = 0; w < threads; w += kWarp) {
       released |= Release(State::kAtWarp, w, std::min(threads, w + kWarp));
     }
     if (released) continue;
-    for (unsigned t = 0; t < threads; ++t) HALFTONE_CHECK(block.fibers[t].state == State::kDone);
+    for (unsigned t = 0; t < threads; ++t) HALFTONE_CHECK(block.fibers[t]->state == State::kDone);
     return;
   }
 }
 
-void Run(unsigned blocks, unsigned threads, const std::function<void()>& body) {
-  if (block.fibers.size() < threads) block.fibers.resize(threads);
+void Run(unsigned blocks, unsigned threads, bool barriers, const std::function<void()>& body) {
+  while (block.fibers.size() < threads) block.fibers.push_back(std::make_unique<Fiber>());
   block.slots.resize(threads * kSlotBytes + kWarp * kSlotBytes);
   block.body = &body;
+  block.barriers = barriers;
   place.threads.x = threads;
   place.blocks.x = blocks;
   for (unsigned b = 0; b < blocks; ++b) {
     place.block.x = b;
-    RunBlock(threads);
+    if (barriers) {
+      RunBlock(threads);
+    } else {
+      for (place.thread.x = 0; place.thread.x < threads; ++place.thread.x) body();
+    }
   }
 }
 
@@ -130,9 +168,9 @@ void SimtAccelerator::FillZero(void* to, size_t bytes) {
   queue_.push_back([=] { std::memset(to, 0, bytes); });
 }
 
-void SimtAccelerator::Enqueue(int64_t blocks, int threads, std::function<void()> body) {
-  queue_.push_back([blocks, threads, body = std::move(body)] {
-    Run(static_cast<unsigned>(blocks), static_cast<unsigned>(threads), body);
+void SimtAccelerator::Enqueue(int64_t blocks, int threads, bool barriers, std::function<void()> body) {
+  queue_.push_back([blocks, threads, barriers, body = std::move(body)] {
+    Run(static_cast<unsigned>(blocks), static_cast<unsigned>(threads), barriers, body);
   });
 }
 

@@ -73,7 +73,8 @@ class SimtAccelerator : public Accelerator {
   void Synchronize() override;
   absl::Status status() const override { return absl::OkStatus(); }
 
-  void Enqueue(int64_t blocks, int threads, std::function<void()> body);
+  // barriers: whether threads may wait for each other, which takes a fiber each.
+  void Enqueue(int64_t blocks, int threads, bool barriers, std::function<void()> body);
 
  private:
   std::vector<std::function<void()>> queue_;

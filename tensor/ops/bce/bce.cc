@@ -65,14 +65,14 @@ Tensor Forward(const Tensor& input, const Tensor& target, Reduction reduction, c
 
 // derivative(x, t) of each element, times the seed.
 template <typename F>
-Tensor Backward(const Tensor& input, const Tensor& target, double seed, Reduction reduction,
+Tensor Backward(const Tensor& input, const Tensor& target, const Seed& seed, Reduction reduction,
                 const F& derivative) {
   const size_t n = input.elements();
   Tensor gradient = Tensor::Empty(input.device(), input.dtype(), input.shape());
   Visit(input, target, [&](const auto* x, const auto* t, auto arithmetic) {
     using A = decltype(arithmetic);
     using X = std::decay_t<decltype(*x)>;
-    const A factor = static_cast<A>(reduction == Reduction::kMean ? seed / static_cast<double>(n) : seed);
+    const A factor = static_cast<A>(reduction == Reduction::kMean ? seed.value() / static_cast<double>(n) : seed.value());
     X* to = gradient.data<X>();
     ParallelFor(n, kBlock, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
@@ -96,6 +96,40 @@ A Sigmoid(A x) {
 
 }  // namespace
 
+Tensor BinaryTargets(const Tensor& labels, double smoothing) {
+  HALFTONE_CHECK(labels.shape().rank() == 1);
+  const int64_t n = labels.elements();
+  Tensor targets = Tensor::Empty(labels.device(), DType::kF32, {n, 1});
+  if (const auto* kernels = labels.device().Kernels<BceKernels>()) {
+    kernels->targets(labels, smoothing, targets);
+    return targets;
+  }
+  const int64_t* label = labels.data<int64_t>();
+  float* to = targets.data<float>();
+  for (int64_t i = 0; i < n; ++i) {
+    HALFTONE_CHECK(label[i] == 0 || label[i] == 1);
+    to[i] = BinaryTarget(label[i], smoothing);
+  }
+  return targets;
+}
+
+Tensor CountBinaryCorrect(const Tensor& logits, const Tensor& labels) {
+  HALFTONE_CHECK(labels.shape().rank() == 1 && logits.shape() == Shape({labels.elements(), 1}));
+  Tensor count = Tensor::Empty(logits.device(), DType::kI64, {});
+  if (const auto* kernels = logits.device().Kernels<BceKernels>()) {
+    kernels->count_correct(logits, labels, count);
+    return count;
+  }
+  const int64_t* label = labels.data<int64_t>();
+  *count.data<int64_t>() = VisitFloat(logits.dtype(), [&](auto type) {
+    const auto* z = logits.data<decltype(type)>();
+    int64_t correct = 0;
+    for (int64_t i = 0; i < labels.elements(); ++i) correct += BinaryCorrect(static_cast<double>(z[i]), label[i]);
+    return correct;
+  });
+  return count;
+}
+
 Tensor BceWithLogitsForward(const Tensor& logits, const Tensor& target, const BceWithLogitsOptions& options) {
   Check(logits, target);
   if (const auto* kernels = logits.device().Kernels<BceKernels>()) {
@@ -109,7 +143,7 @@ Tensor BceWithLogitsForward(const Tensor& logits, const Tensor& target, const Bc
   });
 }
 
-Tensor BceWithLogitsBackward(const Tensor& logits, const Tensor& target, double seed,
+Tensor BceWithLogitsBackward(const Tensor& logits, const Tensor& target, const Seed& seed,
                              const BceWithLogitsOptions& options) {
   Check(logits, target);
   if (const auto* kernels = logits.device().Kernels<BceKernels>()) {
@@ -137,7 +171,7 @@ Tensor BceForward(const Tensor& probabilities, const Tensor& target, Reduction r
   });
 }
 
-Tensor BceBackward(const Tensor& probabilities, const Tensor& target, double seed, Reduction reduction) {
+Tensor BceBackward(const Tensor& probabilities, const Tensor& target, const Seed& seed, Reduction reduction) {
   Check(probabilities, target);
   if (const auto* kernels = probabilities.device().Kernels<BceKernels>()) {
     Tensor gradient = Tensor::Empty(probabilities.device(), probabilities.dtype(), probabilities.shape());

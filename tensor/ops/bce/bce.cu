@@ -48,17 +48,43 @@ struct WithProbabilities {
   }
 };
 
+void Targets(const Tensor& labels, double smoothing, Tensor& targets) {
+  const int64_t* from = labels.device_data<int64_t>();
+  float* to = targets.device_data<float>();
+  cuda::ForEach(labels.device(), labels.elements(), [=] __device__(int64_t i) {
+    cuda::CheckOnDevice(from[i] == 0 || from[i] == 1);
+    to[i] = BinaryTarget(from[i], smoothing);
+  });
+}
+
+template <typename T>
+void CorrectOf(const Tensor& logits, const Tensor& labels, Tensor& correct) {
+  const T* z = logits.device_data<T>();
+  const int64_t* label = labels.device_data<int64_t>();
+  int32_t* to = correct.device_data<int32_t>();
+  cuda::ForEach(labels.device(), labels.elements(),
+                [=] __device__(int64_t i) { to[i] = BinaryCorrect(cuda::Load(z + i), label[i]); });
+}
+
+void CountCorrect(const Tensor& logits, const Tensor& labels, Tensor& count) {
+  Tensor correct = Tensor::Empty(logits.device(), DType::kI32, {labels.elements()});
+  VisitFloat(logits.dtype(), [&](auto type) { CorrectOf<decltype(type)>(logits, labels, correct); });
+  pointwise::Sum<int32_t, int64_t>(correct, 1, count);
+}
+
 }  // namespace
 
 const BceKernels kBceKernels = {
+    .targets = Targets,
+    .count_correct = CountCorrect,
     .forward_with_logits =
         [](const Tensor& logits, const Tensor& target, const BceWithLogitsOptions& options, Tensor& loss) {
           pointwise::Forward(WithLogits{options.pos_weight}, logits, target, options.reduction, loss);
         },
     .backward_with_logits =
-        [](const Tensor& logits, const Tensor& target, double seed, const BceWithLogitsOptions& options,
+        [](const Tensor& logits, const Tensor& target, const Seed& seed, const BceWithLogitsOptions& options,
            Tensor& gradient) {
-          pointwise::Backward(WithLogits{options.pos_weight}, logits, target, seed, options.reduction,
+          pointwise::Backward(WithLogits{options.pos_weight}, logits, target, seed, 1, options.reduction,
                               gradient);
         },
     .forward =
@@ -66,9 +92,9 @@ const BceKernels kBceKernels = {
           pointwise::Forward(WithProbabilities(), probabilities, target, reduction, loss);
         },
     .backward =
-        [](const Tensor& probabilities, const Tensor& target, double seed, Reduction reduction,
+        [](const Tensor& probabilities, const Tensor& target, const Seed& seed, Reduction reduction,
            Tensor& gradient) {
-          pointwise::Backward(WithProbabilities(), probabilities, target, seed, reduction, gradient);
+          pointwise::Backward(WithProbabilities(), probabilities, target, seed, 1, reduction, gradient);
         },
 };
 

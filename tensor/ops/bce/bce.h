@@ -7,6 +7,7 @@
 #define HALFTONE_TENSOR_OPS_BCE_BCE_H_
 
 #include "tensor/ops/reduction.h"
+#include "tensor/ops/seed.h"
 #include "tensor/tensor.h"
 
 namespace halftone::ops {
@@ -16,18 +17,25 @@ struct BceWithLogitsOptions {
   double pos_weight = 1;                   // of the first term: above 1 where positive examples are rare
 };
 
+// For labels of 0 and 1, i64 [B], and one logit each, [B, 1] of any float dtype.
+//
+// f32 [B, 1]: (1 - smoothing) label + smoothing / 2.
+Tensor BinaryTargets(const Tensor& labels, double smoothing = 0);
+// How many logits are above 0 where the label is 1, and not where it is 0: i64 []. A NaN is wrong.
+Tensor CountBinaryCorrect(const Tensor& logits, const Tensor& labels);
+
 // p = sigmoid(logit), without ever computing it: finite for every finite logit. f32 (f64 for f64 logits): [],
 // or the logits' shape for Reduction::kNone.
 Tensor BceWithLogitsForward(const Tensor& logits, const Tensor& target,
                             const BceWithLogitsOptions& options = {});
 // The gradient of seed * loss for the logits, in their dtype.
-Tensor BceWithLogitsBackward(const Tensor& logits, const Tensor& target, double seed,
+Tensor BceWithLogitsBackward(const Tensor& logits, const Tensor& target, const Seed& seed,
                              const BceWithLogitsOptions& options = {});
 
 // The same of probabilities in [0, 1], with PyTorch's bounds: no logarithm below -100, and no division by a
 // p (1 - p) below 1e-12. Prefer logits.
 Tensor BceForward(const Tensor& probabilities, const Tensor& target, Reduction reduction);
-Tensor BceBackward(const Tensor& probabilities, const Tensor& target, double seed, Reduction reduction);
+Tensor BceBackward(const Tensor& probabilities, const Tensor& target, const Seed& seed, Reduction reduction);
 
 }  // namespace halftone::ops
 

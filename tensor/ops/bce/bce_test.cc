@@ -116,6 +116,7 @@ TEST(BceTest, SixteenBitLogitsAreComputedInFloat32) {
   EXPECT_EQ(ToDoubles(loss),
             ToDoubles(BceWithLogitsForward(FromDoubles(device, DType::kF32, {5}, ToDoubles(half)), target)));
   const Tensor gradient = BceWithLogitsBackward(half, target, 5000);
+  EXPECT_TRUE(SameBits(BceWithLogitsBackward(half, target, FromDoubles(device, DType::kF32, {}, {5000})), gradient));
   EXPECT_EQ(gradient.dtype(), DType::kF16);
   EXPECT_EQ(ToDoubles(gradient)[0], 1000);
   EXPECT_EQ(ToDoubles(gradient)[1], -1000);
@@ -144,6 +145,22 @@ TEST(BceTest, SameBitsForAnyNumberOfThreads) {
     EXPECT_TRUE(SameBits(BceWithLogitsForward(logits, target), loss));
     EXPECT_TRUE(SameBits(BceWithLogitsBackward(logits, target, 3), gradient));
   });
+}
+
+TEST(BceTest, BinaryLabelsBecomeTargetsAndAreCounted) {
+  Device& device = TestDevice();
+  const Tensor labels = Tensor::From<int64_t>(device, {4}, std::vector<int64_t>{0, 1, 1, 0});
+  EXPECT_EQ(BinaryTargets(labels).shape(), Shape({4, 1}));
+  EXPECT_EQ(ToDoubles(BinaryTargets(labels)), (std::vector<double>{0, 1, 1, 0}));
+  EXPECT_EQ(ToDoubles(BinaryTargets(labels, 0.5)), (std::vector<double>{0.25, 0.75, 0.75, 0.25}));
+  for (const DType dtype : kFloatDTypes) {
+    const auto correct = [&](const std::vector<double>& logits) {
+      return *CountBinaryCorrect(FromDoubles(device, dtype, {4, 1}, logits), labels).data<int64_t>();
+    };
+    EXPECT_EQ(correct({-1, 2, 3, -4}), 4);
+    EXPECT_EQ(correct({0, 0, 3, 4}), 2);
+    EXPECT_EQ(correct({NAN, NAN, INFINITY, -INFINITY}), 2);
+  }
 }
 
 }  // namespace

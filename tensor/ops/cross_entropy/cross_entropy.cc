@@ -123,7 +123,7 @@ CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& label
 }
 
 Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp,
-                            double seed, const CrossEntropyOptions& options) {
+                            const Seed& seed, const CrossEntropyOptions& options) {
   const Problem problem = Check(logits, labels);
   HALFTONE_CHECK((log_sum_exp.shape() == Shape{problem.rows, 2}));
   const int64_t classes = problem.classes;
@@ -137,7 +137,7 @@ Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Te
     using T = decltype(type);
     using A = Arithmetic<T>;
     const double rows = options.reduction == Reduction::kMean ? static_cast<double>(problem.rows) : 1.0;
-    const A factor = static_cast<A>(seed / rows);
+    const A factor = static_cast<A>(seed.value() / rows);
     const A elsewhere = static_cast<A>(options.label_smoothing / static_cast<double>(classes));
     const A at_label = static_cast<A>(1 - options.label_smoothing);
     const T* z = logits.data<T>();
@@ -161,10 +161,12 @@ Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Te
   return gradient;
 }
 
-int64_t CountCorrect(const Tensor& logits, const Tensor& labels) {
+Tensor CountCorrect(const Tensor& logits, const Tensor& labels) {
   const Problem problem = Check(logits, labels);
+  Tensor count = Tensor::Empty(logits.device(), DType::kI64, {});
   if (const auto* kernels = logits.device().Kernels<CrossEntropyKernels>()) {
-    return kernels->count_correct(logits, labels);
+    kernels->count_correct(logits, labels, count);
+    return count;
   }
   CheckLabels(labels, problem.classes);
   int64_t correct = 0;
@@ -177,7 +179,8 @@ int64_t CountCorrect(const Tensor& logits, const Tensor& labels) {
       correct += !has_nan && best == labels.data<int64_t>()[r];
     }
   });
-  return correct;
+  *count.data<int64_t>() = correct;
+  return count;
 }
 
 }  // namespace halftone::ops

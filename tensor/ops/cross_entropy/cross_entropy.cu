@@ -2,7 +2,6 @@
 #include <cmath>
 #include <cstdint>
 
-#include "base/check.h"
 #include "tensor/cuda/kernel.cuh"
 #include "tensor/ops/cross_entropy/cross_entropy_kernels.h"
 #include "tensor/ops/mse/pointwise_loss.cuh"
@@ -20,11 +19,7 @@ cuda::Grid RowsOf(const Tensor& logits) {
 // The row's label.
 __device__ inline int64_t LabelOf(const int64_t* labels, int64_t classes) {
   const int64_t label = labels[blockIdx.x];
-#ifdef __CUDACC__
-  if (label < 0 || label >= classes) __trap();
-#else
-  HALFTONE_CHECK(label >= 0 && label < classes);
-#endif
+  cuda::CheckOnDevice(label >= 0 && label < classes);
   return label;
 }
 
@@ -84,10 +79,11 @@ void ForwardOf(const Tensor& logits, const Tensor& labels, const CrossEntropyOpt
 }
 
 template <typename T, typename A = cuda::Wide<T>>
-__global__ void BackwardKernel(int64_t classes, A factor, A elsewhere, A at_label, const T* logits,
+__global__ void BackwardKernel(int64_t classes, Seed::OnDevice seed, A elsewhere, A at_label, const T* logits,
                                const int64_t* labels, const A* log_sum_exp, T* gradient) {
   const int64_t r = blockIdx.x, label = LabelOf(labels, classes);
   const A maximum = log_sum_exp[2 * r], log_sum = log_sum_exp[2 * r + 1];
+  const auto factor = static_cast<A>(seed());
   for (int64_t c = threadIdx.x; c < classes; c += blockDim.x) {
     const int64_t i = r * classes + c;
     const A target = c == label ? at_label + elsewhere : elsewhere;
@@ -96,13 +92,13 @@ __global__ void BackwardKernel(int64_t classes, A factor, A elsewhere, A at_labe
 }
 
 template <typename T>
-void BackwardOf(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp, double seed,
+void BackwardOf(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp, const Seed& seed,
                 const CrossEntropyOptions& options, Tensor& gradient) {
   using A = cuda::Wide<T>;
   const int64_t rows = logits.shape()[0], classes = logits.shape()[1];
   const double s = options.label_smoothing;
   cuda::Launch(logits.device(), RowsOf(logits), BackwardKernel<T, A>, classes,
-               options.reduction == Reduction::kMean ? seed / static_cast<double>(rows) : seed,
+               seed.Scaled(1, options.reduction == Reduction::kMean ? static_cast<double>(rows) : 1),
                s / static_cast<double>(classes), 1 - s, logits.device_data<T>(),
                labels.device_data<int64_t>(), log_sum_exp.device_data<A>(), gradient.device_data<T>());
 }
@@ -127,12 +123,10 @@ void CorrectOf(const Tensor& logits, const Tensor& labels, Tensor& correct) {
                labels.device_data<int64_t>(), correct.device_data<int32_t>());
 }
 
-int64_t Count(const Tensor& logits, const Tensor& labels) {
+void Count(const Tensor& logits, const Tensor& labels, Tensor& count) {
   Tensor correct = Tensor::Empty(logits.device(), DType::kI32, {logits.shape()[0]});
-  Tensor count = Tensor::Empty(logits.device(), DType::kI64, {});
   VisitFloat(logits.dtype(), [&](auto type) { CorrectOf<decltype(type)>(logits, labels, correct); });
   pointwise::Sum<int32_t, int64_t>(correct, 1, count);
-  return *count.data<int64_t>();
 }
 
 }  // namespace
@@ -145,7 +139,7 @@ const CrossEntropyKernels kCrossEntropyKernels = {
                      [&](auto type) { ForwardOf<decltype(type)>(logits, labels, options, result); });
         },
     .backward =
-        [](const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp, double seed,
+        [](const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp, const Seed& seed,
            const CrossEntropyOptions& options, Tensor& gradient) {
           VisitFloat(logits.dtype(), [&](auto type) {
             BackwardOf<decltype(type)>(logits, labels, log_sum_exp, seed, options, gradient);

@@ -15,6 +15,7 @@
 #include "absl/types/optional.h"
 #include "fp16/format.h"
 #include "tensor/ops/reduction.h"
+#include "tensor/ops/seed.h"
 #include "tensor/tensor.h"
 
 namespace halftone::ops {
@@ -43,11 +44,11 @@ CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& label
 // scale of mixed-precision training comes in here as the seed, so the loss itself is never scaled and cannot
 // overflow.
 Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp,
-                            double seed, const CrossEntropyOptions& options);
+                            const Seed& seed, const CrossEntropyOptions& options);
 
-// Rows whose largest logit is the label's; of equal ones the first counts as largest. A row with a NaN is
-// wrong. Waits for the device.
-int64_t CountCorrect(const Tensor& logits, const Tensor& labels);
+// How many rows' largest logit is the label's, i64 []; of equal ones the first counts as largest. A row with a NaN is
+// wrong.
+Tensor CountCorrect(const Tensor& logits, const Tensor& labels);
 
 }  // namespace halftone::ops
 

@@ -13,9 +13,9 @@ namespace halftone::ops {
 struct CrossEntropyKernels {
   void (*forward)(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options,
                   CrossEntropyResult& result);
-  void (*backward)(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp, double seed,
+  void (*backward)(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp, const Seed& seed,
                    const CrossEntropyOptions& options, Tensor& gradient);
-  int64_t (*count_correct)(const Tensor& logits, const Tensor& labels);
+  void (*count_correct)(const Tensor& logits, const Tensor& labels, Tensor& count);  // i64 []
 };
 
 extern const CrossEntropyKernels kCrossEntropyKernels;

@@ -135,7 +135,7 @@ TEST(CrossEntropyTest, ManyClasses) {
     ExpectNear(ToDoubles(CrossEntropyForward(logits, labels, each).loss), losses, tolerance);
     ExpectNear(ToDoubles(GradientOf(logits, labels, 1, each)), gradient, tolerance);
 
-    EXPECT_EQ(CountCorrect(logits, labels), 0);
+    EXPECT_EQ(*CountCorrect(logits, labels).data<int64_t>(), 0);
     VisitFloat(dtype, [&](auto type) {
       using T = decltype(type);
       T* to = logits.data<T>();
@@ -143,7 +143,7 @@ TEST(CrossEntropyTest, ManyClasses) {
       for (const int64_t c : {300, 999}) to[classes + c] = T(10.0f);  // and here the second
       to[2 * classes + 500] = T(10.0f);
     });
-    EXPECT_EQ(CountCorrect(logits, labels), 2);
+    EXPECT_EQ(*CountCorrect(logits, labels).data<int64_t>(), 2);
   }
 }
 
@@ -163,8 +163,8 @@ TEST(CrossEntropyTest, CountsCorrect) {
   Device& device = TestDevice();
   for (const DType dtype : kFloatDTypes) {
     const Tensor logits = FromDoubles(device, dtype, {5, 2}, {1, 2, 2, 1, 3, 3, NAN, 1, 5, NAN});
-    EXPECT_EQ(CountCorrect(logits, Labels(device, {1, 0, 0, 1, 0})), 3);
-    EXPECT_EQ(CountCorrect(logits, Labels(device, {0, 1, 1, 0, 1})), 0);
+    EXPECT_EQ(*CountCorrect(logits, Labels(device, {1, 0, 0, 1, 0})).data<int64_t>(), 3);
+    EXPECT_EQ(*CountCorrect(logits, Labels(device, {0, 1, 1, 0, 1})).data<int64_t>(), 0);
   }
 }
 

@@ -64,7 +64,7 @@ Tensor MseForward(const Tensor& prediction, const Tensor& target, Reduction redu
   return loss;
 }
 
-Tensor MseBackward(const Tensor& prediction, const Tensor& target, double seed, Reduction reduction) {
+Tensor MseBackward(const Tensor& prediction, const Tensor& target, const Seed& seed, Reduction reduction) {
   Check(prediction, target);
   const size_t n = prediction.elements();
   Tensor gradient = Tensor::Empty(prediction.device(), prediction.dtype(), prediction.shape());
@@ -76,7 +76,7 @@ Tensor MseBackward(const Tensor& prediction, const Tensor& target, double seed, 
     using A = decltype(arithmetic);
     using P = std::decay_t<decltype(*p)>;
     const A factor =
-        static_cast<A>(2 * seed / (reduction == Reduction::kMean ? static_cast<double>(n) : 1.0));
+        static_cast<A>(2 * seed.value() / (reduction == Reduction::kMean ? static_cast<double>(n) : 1.0));
     P* to = gradient.data<P>();
     ParallelFor(n, kBlock, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) to[i] = P(factor * (static_cast<A>(p[i]) - static_cast<A>(t[i])));

@@ -23,9 +23,9 @@ const MseKernels kMseKernels = {
     .forward = [](const Tensor& prediction, const Tensor& target, Reduction reduction,
                   Tensor& loss) { pointwise::Forward(SquaredError(), prediction, target, reduction, loss); },
     .backward =
-        [](const Tensor& prediction, const Tensor& target, double seed, Reduction reduction,
+        [](const Tensor& prediction, const Tensor& target, const Seed& seed, Reduction reduction,
            Tensor& gradient) {
-          pointwise::Backward(SquaredError(), prediction, target, 2 * seed, reduction, gradient);
+          pointwise::Backward(SquaredError(), prediction, target, seed, 2, reduction, gradient);
         },
 };
 

@@ -4,6 +4,7 @@
 #define HALFTONE_TENSOR_OPS_MSE_MSE_H_
 
 #include "tensor/ops/reduction.h"
+#include "tensor/ops/seed.h"
 #include "tensor/tensor.h"
 
 namespace halftone::ops {
@@ -13,7 +14,7 @@ namespace halftone::ops {
 Tensor MseForward(const Tensor& prediction, const Tensor& target, Reduction reduction);
 
 // The gradient of seed * loss for the prediction, in its dtype.
-Tensor MseBackward(const Tensor& prediction, const Tensor& target, double seed, Reduction reduction);
+Tensor MseBackward(const Tensor& prediction, const Tensor& target, const Seed& seed, Reduction reduction);
 
 }  // namespace halftone::ops
 

@@ -15,6 +15,7 @@
 
 #include "tensor/cuda/kernel.cuh"
 #include "tensor/ops/reduction.h"
+#include "tensor/ops/seed.h"
 #include "tensor/tensor.h"
 
 namespace halftone::ops::pointwise {
@@ -96,25 +97,25 @@ void Forward(const Loss& loss, const Tensor& input, const Tensor& target, Reduct
 }
 
 template <class Loss, typename T>
-void BackwardOf(const Loss& loss, const Tensor& input, const Tensor& target, double factor,
+void BackwardOf(const Loss& loss, const Tensor& input, const Tensor& target, const Seed::OnDevice& seed,
                 Tensor& gradient) {
   using A = cuda::Wide<T>;
   const T* from = input.device_data<T>();
   const Floats targets = {target.device_raw(), target.dtype()};
-  const A f = static_cast<A>(factor);
   T* to = gradient.device_data<T>();
   cuda::ForEach(input.device(), input.elements(), [=] __device__(int64_t i) {
-    cuda::Store(to + i, f * loss.Derivative(cuda::Load(from + i), targets.At<A>(i)));
+    cuda::Store(to + i, static_cast<A>(seed()) * loss.Derivative(cuda::Load(from + i), targets.At<A>(i)));
   });
 }
 
-// gradient = seed * derivative, divided by the number of elements for kMean.
+// gradient = factor * seed * derivative, divided by the number of elements for kMean.
 template <class Loss>
-void Backward(const Loss& loss, const Tensor& input, const Tensor& target, double seed, Reduction reduction,
-              Tensor& gradient) {
-  const double factor = reduction == Reduction::kMean ? seed / static_cast<double>(input.elements()) : seed;
+void Backward(const Loss& loss, const Tensor& input, const Tensor& target, const Seed& seed, double factor,
+              Reduction reduction, Tensor& gradient) {
+  const Seed::OnDevice scaled =
+      seed.Scaled(factor, reduction == Reduction::kMean ? static_cast<double>(input.elements()) : 1);
   VisitFloat(input.dtype(),
-             [&](auto type) { BackwardOf<Loss, decltype(type)>(loss, input, target, factor, gradient); });
+             [&](auto type) { BackwardOf<Loss, decltype(type)>(loss, input, target, scaled, gradient); });
 }
 
 }  // namespace halftone::ops::pointwise

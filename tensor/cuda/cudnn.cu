@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kMostWorkspaceBytes = int64_t{512} << 20;
 constexpr int64_t kMostConfigurations = 32;  // that are asked for, the fastest first
-enum UniqueId : int64_t { kX = 1, kW = 2, kY = 3 };
+enum UniqueId : int64_t { kX = 1, kW = 2, kY = 3, kSums = 4, kBias = 5 };
 
 struct DestroyDescriptor {
   void operator()(void* descriptor) const { (void)cudnnBackendDestroyDescriptor(descriptor); }
@@ -112,7 +112,8 @@ std::string Describe(const Convolution& c) {
                                                                 : "gradient of weights";
   return absl::StrCat(pass, " of [", c.n, ", ", c.h, ", ", c.w, ", ", c.c, "] by ", c.o, " filters of ", c.kh, " x ",
                       c.kw, ", stride ", c.stride, ", padding ", c.padding, ", ", c.groups, " groups, ",
-                      std::string(NameOf(c.in)), " to ", std::string(NameOf(c.out)));
+                      std::string(NameOf(c.in)), " to ", std::string(NameOf(c.out)),
+                      c.bias.has_value() ? ", with a bias" : "");
 }
 
 cudnnDataType_t TypeOf(DType dtype) {
@@ -129,13 +130,15 @@ cudnnDataType_t TypeOf(DType dtype) {
   }
 }
 
-Descriptor MakeTensor(Calls& calls, const CudnnTensor& t, int64_t id) {
+// is_virtual: it is handed from one operation to the next, and never in memory.
+Descriptor MakeTensor(Calls& calls, const CudnnTensor& t, int64_t id, bool is_virtual = false) {
   Descriptor d(calls, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
   d.Set(calls, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, TypeOf(t.dtype));
   d.Set(calls, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, t.dims.data());
   d.Set(calls, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, t.strides.data());
   d.Set(calls, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, id);
   d.Set(calls, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, int64_t{16});
+  d.Set(calls, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, is_virtual);
   d.Finalize(calls);
   return d;
 }
@@ -189,16 +192,42 @@ OperationNames NamesOf(ConvolutionPass pass) {
           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
 }
 
+// result = sums [+ bias], rounded into the result's dtype.
+Descriptor MakeRounding(Calls& calls, const Convolution& c, const Descriptor& sums, const Descriptor& result) {
+  Descriptor pointwise(calls, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+  pointwise.Set(calls, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE,
+                c.bias.has_value() ? CUDNN_POINTWISE_ADD : CUDNN_POINTWISE_IDENTITY);
+  pointwise.Set(calls, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, CUDNN_DATA_FLOAT);
+  pointwise.Finalize(calls);
+  Descriptor operation(calls, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+  operation.Set(calls, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise);
+  operation.Set(calls, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, sums);
+  if (c.bias.has_value()) {
+    operation.Set(calls, CUDNN_ATTR_OPERATION_POINTWISE_BDESC,
+                  MakeTensor(calls, ChannelsLast(*c.bias, 1, 1, 1, c.o), kBias));
+  }
+  operation.Set(calls, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, result);
+  operation.Finalize(calls);
+  return operation;
+}
+
+// One operation, or a second for what is done with its sums before they are rounded.
 Descriptor MakeGraph(Calls& calls, cudnnHandle_t handle, const Convolution& c) {
   const CudnnTensors tensors = TensorsOf(c);
+  const bool two = c.bias.has_value() || c.out != c.in;
   const Descriptor x = MakeTensor(calls, tensors.x, kX), w = MakeTensor(calls, tensors.w, kW),
                    y = MakeTensor(calls, tensors.y, kY), convolution = MakeConvolution(calls, c);
+  const Descriptor& result = c.pass == ConvolutionPass::kForward        ? y
+                             : c.pass == ConvolutionPass::kBackwardData ? x
+                                                                        : w;
+  const Descriptor sums = two ? MakeTensor(calls, tensors.sums, kSums, /*is_virtual=*/true) : Descriptor();
+  const auto operand = [&](const Descriptor& d) -> const Descriptor& { return two && &d == &result ? sums : d; };
   const OperationNames names = NamesOf(c.pass);
   Descriptor operation(calls, names.type);
   operation.Set(calls, names.convolution, convolution);
-  operation.Set(calls, names.x, x);
-  operation.Set(calls, names.w, w);
-  operation.Set(calls, names.y, y);
+  operation.Set(calls, names.x, operand(x));
+  operation.Set(calls, names.w, operand(w));
+  operation.Set(calls, names.y, operand(y));
   if (c.in == DType::kF64) {
     operation.Set(calls, names.alpha, CUDNN_TYPE_DOUBLE, 1.0);
     operation.Set(calls, names.beta, CUDNN_TYPE_DOUBLE, 0.0);
@@ -207,9 +236,11 @@ Descriptor MakeGraph(Calls& calls, cudnnHandle_t handle, const Convolution& c) {
     operation.Set(calls, names.beta, CUDNN_TYPE_FLOAT, 0.0f);
   }
   operation.Finalize(calls);
+  const Descriptor rounding = two ? MakeRounding(calls, c, sums, result) : Descriptor();
+  const cudnnBackendDescriptor_t operations[] = {operation.get(), rounding.get()};
   Descriptor graph(calls, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   graph.Set(calls, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, handle);
-  graph.Set(calls, CUDNN_ATTR_OPERATIONGRAPH_OPS, operation);
+  graph.Set(calls, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, two ? 2 : 1, operations);
   graph.Finalize(calls);
   return graph;
 }
@@ -292,14 +323,16 @@ Plan MakePlan(Calls& calls, cudnnHandle_t handle, const Convolution& c) {
   return {};
 }
 
-void Execute(Calls& calls, Device& device, cudnnHandle_t handle, const Plan& plan, void* x, void* w, void* y) {
+// bias: null for none.
+void Execute(Calls& calls, Device& device, cudnnHandle_t handle, const Plan& plan, void* x, void* w, void* y,
+             const void* bias) {
   // From the cache of the device's allocator: the same memory serves other ops in between.
   Tensor workspace = Tensor::Empty(device, DType::kU8, {plan.workspace_bytes});
-  const int64_t ids[] = {kX, kW, kY};
-  void* const pointers[] = {x, w, y};
+  const int64_t ids[] = {kX, kW, kY, kBias}, count = bias != nullptr ? 4 : 3;
+  void* const pointers[] = {x, w, y, const_cast<void*>(bias)};
   Descriptor pack(calls, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-  pack.Set(calls, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 3, ids);
-  pack.Set(calls, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 3, pointers);
+  pack.Set(calls, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, ids);
+  pack.Set(calls, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, pointers);
   pack.Set(calls, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, workspace.device_raw());
   pack.Finalize(calls);
   if (calls.ok()) calls("cudnnBackendExecute", cudnnBackendExecute(handle, plan.execution.get(), pack.get()));
@@ -307,7 +340,8 @@ void Execute(Calls& calls, Device& device, cudnnHandle_t handle, const Plan& pla
 
 }  // namespace
 
-bool Convolve(Device& device, const Convolution& convolution, void* x, void* w, void* y) {
+bool Convolve(Device& device, const Convolution& convolution, void* x, void* w, void* y, const void* bias) {
+  HALFTONE_CHECK(convolution.bias.has_value() == (bias != nullptr));
   auto& cuda = static_cast<CudaAccelerator&>(*device.accelerator());
   auto& cudnn = device.Resource<Cudnn>();
   absl::MutexLock lock(&cudnn.mutex);
@@ -336,7 +370,7 @@ bool Convolve(Device& device, const Convolution& convolution, void* x, void* w, 
   if (!plan.supported) return false;
   Calls run;
   (void)cuda.Use();
-  Execute(run, device, cudnn.handle.get(), plan, x, w, y);
+  Execute(run, device, cudnn.handle.get(), plan, x, w, y, bias);
   calls = run;
   return run.ok() ? true : failed();
 }

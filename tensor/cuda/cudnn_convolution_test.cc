@@ -38,6 +38,12 @@ TEST(CudnnConvolutionTest, TheResultAloneMayBeWider) {
   const auto dtypes = [&](ConvolutionPass pass) {
     c.pass = pass;
     const CudnnTensors t = TensorsOf(c);
+    const CudnnTensor& result = pass == ConvolutionPass::kForward        ? t.y
+                                : pass == ConvolutionPass::kBackwardData ? t.x
+                                                                         : t.w;
+    EXPECT_EQ(t.sums.dims, result.dims);
+    EXPECT_EQ(t.sums.strides, result.strides);
+    EXPECT_EQ(t.sums.dtype, DType::kF32);
     return std::vector<DType>{t.x.dtype, t.w.dtype, t.y.dtype};
   };
   constexpr DType kHalf = DType::kF16, kFloat = DType::kF32;

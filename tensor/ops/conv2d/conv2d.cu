@@ -1,5 +1,6 @@
 // By cuDNN, but for depthwise convolutions, which our own kernels do.
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "tensor/cuda/cudnn.h"
 #include "tensor/cuda/math_options.h"
 #include "tensor/ops/cast/cast.h"
@@ -24,11 +25,13 @@ struct Operands {
   DType in() const { return pass == ConvolutionPass::kForward ? x.dtype() : y.dtype(); }
 };
 
-bool Convolve(const Conv2dProblem& p, Operands& operands, bool tf32) {
+// bias: undefined for none.
+bool Convolve(const Conv2dProblem& p, Operands& operands, bool tf32, const Tensor& bias = Tensor()) {
   const Convolution convolution = {.pass = operands.pass,
                                    .in = operands.in(),
                                    .out = operands.result().dtype(),
                                    .tf32 = tf32,
+                                   .bias = bias.defined() ? absl::make_optional(bias.dtype()) : absl::nullopt,
                                    .n = p.n,
                                    .h = p.h,
                                    .w = p.w,
@@ -42,8 +45,10 @@ bool Convolve(const Conv2dProblem& p, Operands& operands, bool tf32) {
                                    .padding = p.padding,
                                    .groups = p.groups};
   return cuda::Convolve(operands.x.device(), convolution, operands.x.device_raw(), operands.w.device_raw(),
-                        operands.y.device_raw());
+                        operands.y.device_raw(), bias.device_raw());
 }
+
+bool AllowsTf32(Device& device) { return device.Resource<cuda::MathOptions>().tf32; }
 
 // What cuDNN refuses in 16 bits, it does in float32. Every float16 and every bfloat16 is a TensorFloat-32: products
 // and sums are the same, at the price of wider copies. False: it refuses that too.
@@ -64,7 +69,7 @@ bool ConvolveWidened(const Conv2dProblem& p, Operands& operands) {
 // False: cuDNN refuses this convolution.
 bool ConvolveByCudnn(const Conv2dProblem& p, Operands& operands) {
   Device& device = operands.x.device();
-  if (Convolve(p, operands, device.Resource<cuda::MathOptions>().tf32)) return true;
+  if (Convolve(p, operands, AllowsTf32(device))) return true;
   if (SizeOf(operands.in()) == 2 && ConvolveWidened(p, operands)) return true;
   device.SayOnce(absl::StrCat("some ", std::string(NameOf(operands.in())), " convolutions of ", p.groups,
                               p.groups == 1 ? " group" : " groups",
@@ -83,28 +88,23 @@ Tensor ChannelsLast(const Conv2dProblem& p, const Tensor& w) {
 }
 
 void Forward(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
+  Operands operands = {.pass = ConvolutionPass::kForward, .x = x, .y = y};
+  if (!IsDepthwise(p)) operands.w = ChannelsLast(p, w);
+  const bool may_fuse = bias.defined() && !IsDepthwise(p) && p.dtype != DType::kF64;
+  if (may_fuse && Convolve(p, operands, AllowsTf32(x.device()), bias)) return;
   // Rounded to 16 bits after the bias is added, not before.
   const bool wider = bias.defined() && SizeOf(p.dtype) == 2;
-  Tensor sums = wider ? Tensor::Empty(y.device(), DType::kF32, y.shape()) : y;
-  Operands operands = {.pass = ConvolutionPass::kForward, .x = x, .y = sums};
-  if (!IsDepthwise(p)) operands.w = ChannelsLast(p, w);
-  if (!IsDepthwise(p) && ConvolveByCudnn(p, operands)) {
-    sums = operands.y;
-  } else {
-    kDirectConv2dKernels.forward(p, x, w, sums);
-  }
-  if (bias.defined()) return kBiasKernels.add(sums, bias, y);
-  y = sums;
+  if (wider) operands.y = Tensor::Empty(y.device(), DType::kF32, y.shape());
+  if (IsDepthwise(p) || !ConvolveByCudnn(p, operands)) kDirectConv2dKernels.forward(p, x, w, operands.y);
+  if (bias.defined()) return kBiasKernels.add(operands.y, bias, y);
+  y = operands.y;
 }
 
 void BackwardData(const Conv2dProblem& p, const Tensor& dy, const Tensor& w, Tensor& dx) {
   Operands operands = {.pass = ConvolutionPass::kBackwardData, .x = dx, .y = dy};
   if (!IsDepthwise(p)) operands.w = ChannelsLast(p, w);
-  if (!IsDepthwise(p) && ConvolveByCudnn(p, operands)) {
-    dx = operands.x;
-  } else {
-    kDirectConv2dKernels.backward_data(p, dy, w, dx);
-  }
+  if (IsDepthwise(p) || !ConvolveByCudnn(p, operands)) kDirectConv2dKernels.backward_data(p, dy, w, operands.x);
+  dx = operands.x;
 }
 
 void BackwardWeights(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, WeightGradients& grads) {

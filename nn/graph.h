@@ -119,7 +119,12 @@ class Graph {
   bool training() const { return options_.training; }
   bool replay() const { return options_.replay; }
   bool quantize() const { return options_.quantize; }
-  const Rng& rng() const { return options_.rng; }
+  const Rng& rng() const {
+    random_ = true;
+    return options_.rng;
+  }
+  // Whether rng() was asked for: whether another step would draw other numbers.
+  bool random() const { return random_; }
 
   // The dtype in which `op` computes, given the widest dtype of its inputs.
   DType Resolve(Op op, DType widest) const {
@@ -183,6 +188,7 @@ class Graph {
   void Profile(absl::string_view op, const std::string* module, bool backward, size_t bytes);
 
   GraphOptions options_;
+  mutable bool random_ = false;
   // Of the module that computes now.
   const CastPolicy* policy_;
   const std::string* module_ = nullptr;

@@ -286,6 +286,11 @@ Tensor Quantizer::Round(const QuantizerKernels& kernels, const Tensor& x, const 
   return y;
 }
 
+// Asked for where it is used alone: Graph::random.
+Rng Quantizer::RngOf(const Graph& graph) const {
+  return options_.rounding == Rounding::kStochastic ? graph.rng() : Rng(0);
+}
+
 Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph) {
   if (!graph.quantize()) return tensor;
   const Tensor x = ops::Cast(tensor, DType::kF32);
@@ -293,17 +298,17 @@ Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph) {
   const bool remember = graph.training() && !graph.replay();
   if (const auto* kernels = x.device().Kernels<QuantizerKernels>()) {
     const DeviceScales scales = FindScales(*kernels, x, remember);
-    return ops::Cast(Round(*kernels, x, scales, Search(*kernels), graph.rng()), tensor.dtype());
+    return ops::Cast(Round(*kernels, x, scales, Search(*kernels), RngOf(graph)), tensor.dtype());
   }
   const Scales scales = FindScales(x.span<float>(), remember);
-  return ops::Cast(Round(x, scales, Values(), graph.rng()), tensor.dtype());
+  return ops::Cast(Round(x, scales, Values(), RngOf(graph)), tensor.dtype());
 }
 
 Variable Quantizer::ForwardOn(const QuantizerKernels& kernels, const Variable& x) {
   Graph& graph = x.graph();
   const DeviceScales scales = FindScales(kernels, x.value(), graph.training() && !graph.replay());
   const Tensor search = Search(kernels);
-  Tensor y = Round(kernels, x.value(), scales, search, graph.rng());
+  Tensor y = Round(kernels, x.value(), scales, search, RngOf(graph));
   if (IsBlocks(options_.format)) return RecordBlocks(graph, std::move(y), x);
   std::vector<Variable> inputs = {x};
   if (scale_.has_value()) inputs.push_back(graph.Use(*scale_, DType::kF32));
@@ -340,7 +345,7 @@ Variable Quantizer::Forward(const Variable& input) {
   const absl::Span<const float> values = x.value().span<float>();
   Scales scales = FindScales(values, graph.training() && !graph.replay());
   std::optional<Codebook> codebook = Values();
-  Tensor y = Round(x.value(), scales, codebook, graph.rng());
+  Tensor y = Round(x.value(), scales, codebook, RngOf(graph));
   if (IsBlocks(options_.format)) return RecordBlocks(graph, std::move(y), x);
   std::vector<Variable> inputs = {x};
   if (scale_.has_value()) inputs.push_back(graph.Use(*scale_, DType::kF32));

@@ -90,6 +90,7 @@ class Quantizer : public Module {
   std::optional<Codebook> Values() const;  // where the format has them
   Scales CurrentScales(absl::Span<const float> x) const;
   Scales FindScales(absl::Span<const float> x, bool remember);
+  Rng RngOf(const Graph& graph) const;
   Tensor Round(const Tensor& x, const Scales& scales, const std::optional<Codebook>& codebook,
                const Rng& rng) const;
 

@@ -4,6 +4,8 @@
 #define HALFTONE_TENSOR_ACCELERATOR_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -28,6 +30,16 @@ class Accelerator {
 
   // Returns when everything is done.
   virtual void Synchronize() = 0;
+  // How often Synchronize had something to wait for.
+  virtual int64_t waits() const = 0;
+
+  // Between both nothing is done: it is recorded, and Replay does it, as often as it is called, with the same addresses:
+  // for the memory see CachingAllocator::BeginPool. Meanwhile nothing may be waited for or copied from the host.
+  virtual void BeginRecording() = 0;
+  // Null after an error, which status() tells.
+  virtual std::shared_ptr<void> EndRecording() = 0;
+  virtual void Replay(const std::shared_ptr<void>& recording) = 0;
+
   // The first thing that went wrong, with the call's name; results since then are worth nothing. Sees all
   // that was told before the last Synchronize.
   virtual absl::Status status() const = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "base/check.h"
@@ -45,15 +46,11 @@ void* CachingAllocator::Allocate(size_t bytes) {
   absl::MutexLock lock(&mutex_);
   void* pointer = nullptr;
   size_t got = capacity;
-  // The smallest cached block that fits, unless an eighth of it or more would be wasted.
-  const auto it = cached_.lower_bound(capacity);
-  if (it != cached_.end() && it->first - capacity <= capacity / 8) {
-    got = it->first;
-    pointer = it->second;
-    cached_.erase(it);
-  } else {
+  if (pool_ != nullptr) pointer = Take(pool_->cached, capacity, &got);
+  if (pointer == nullptr) pointer = Take(cached_, capacity, &got);
+  if (pointer == nullptr) {
     pointer = SystemAllocate(capacity);
-    if (pointer == nullptr) {
+    if (pointer == nullptr && pool_ == nullptr) {
       ReleaseCachedLocked();
       pointer = SystemAllocate(capacity);
     }
@@ -71,7 +68,7 @@ void* CachingAllocator::Allocate(size_t bytes) {
     stats_.reserved_bytes += static_cast<int64_t>(capacity);
     ++stats_.system_allocations;
   }
-  in_use_.emplace(pointer, Block{got, bytes});
+  in_use_.emplace(pointer, Block{got, bytes, pool_});
   stats_.live_bytes += static_cast<int64_t>(bytes);
   stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.live_bytes);
   return pointer;
@@ -82,8 +79,35 @@ void CachingAllocator::Free(void* pointer) {
   const auto it = in_use_.find(pointer);
   HALFTONE_CHECK(it != in_use_.end());
   stats_.live_bytes -= static_cast<int64_t>(it->second.requested);
-  cached_.emplace(it->second.capacity, pointer);
+  const bool pooled = it->second.pool != nullptr && it->second.pool->open;
+  (pooled ? it->second.pool->cached : cached_).emplace(it->second.capacity, pointer);
   in_use_.erase(it);
+}
+
+void* CachingAllocator::Take(Cache& cache, size_t capacity, size_t* got) {
+  const auto it = cache.lower_bound(capacity);
+  if (it == cache.end() || it->first - capacity > capacity / 8) return nullptr;
+  *got = it->first;
+  void* const pointer = it->second;
+  cache.erase(it);
+  return pointer;
+}
+
+void CachingAllocator::BeginPool() {
+  absl::MutexLock lock(&mutex_);
+  HALFTONE_CHECK(pool_ == nullptr);
+  pool_ = std::make_shared<Pool>();
+}
+
+std::shared_ptr<void> CachingAllocator::EndPool() {
+  absl::MutexLock lock(&mutex_);
+  HALFTONE_CHECK(pool_ != nullptr);
+  const std::shared_ptr<Pool> pool = std::exchange(pool_, nullptr);
+  return {pool.get(), [this, pool](void*) {
+            absl::MutexLock lock(&mutex_);
+            pool->open = false;
+            cached_.merge(pool->cached);
+          }};
 }
 
 void CachingAllocator::ReleaseCached() {

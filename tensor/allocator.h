@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <new>
 #include <string>
 #include <unordered_map>
@@ -52,6 +53,11 @@ class CachingAllocator {
   void* Allocate(size_t bytes);
   void Free(void* pointer);
 
+  // What is allocated between both is given to nobody outside of it, though it is freed, as long as the handle lives:
+  // for what goes on using the addresses. One at a time.
+  void BeginPool();
+  std::shared_ptr<void> EndPool();  // not after the allocator
+
   // Gives cached blocks back to the system.
   void ReleaseCached();
 
@@ -59,18 +65,27 @@ class CachingAllocator {
   void ResetPeak();
 
  private:
+  using Cache = std::multimap<size_t, void*>;  // capacity -> block
+  struct Pool {
+    Cache cached;
+    bool open = true;  // false: its handle is gone, and its blocks are everybody's
+  };
   struct Block {
     size_t capacity;
     size_t requested;
+    std::shared_ptr<Pool> pool;  // null: of none
   };
 
+  // Takes the smallest block that fits, unless an eighth of it or more would be wasted; null: there is none.
+  static void* Take(Cache& cache, size_t capacity, size_t* got);
   // Null: there is no more.
   void* SystemAllocate(size_t capacity) const;
   void ReleaseCachedLocked();  // under mutex_
 
   Accelerator* const accelerator_;
   mutable absl::Mutex mutex_;
-  std::multimap<size_t, void*> cached_;  // capacity -> block
+  Cache cached_;
+  std::shared_ptr<Pool> pool_;  // of what is allocated now; null: none
   std::unordered_map<void*, Block> in_use_;
   AllocatorStats stats_;
 };

@@ -1,6 +1,7 @@
 #include "tensor/allocator.h"
 
 #include <cstring>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -66,6 +67,34 @@ TEST(CachingAllocatorTest, ThreadsDoNotShareBlocks) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(allocator.stats().live_bytes, 0);
+}
+
+TEST(AllocatorTest, APoolsBlocksAreItsOwnAsLongAsItsHandleLives) {
+  CachingAllocator allocator;
+  allocator.Free(allocator.Allocate(1000));
+  allocator.BeginPool();
+  void* const inside = allocator.Allocate(1000);  // the cached one
+  allocator.Free(inside);
+  EXPECT_EQ(allocator.Allocate(1000), inside);
+  std::shared_ptr<void> pool = allocator.EndPool();
+  allocator.Free(inside);
+  EXPECT_EQ(allocator.stats().live_bytes, 0);
+  void* const outside = allocator.Allocate(1000);
+  EXPECT_NE(outside, inside);
+  pool.reset();
+  EXPECT_EQ(allocator.Allocate(1000), inside);
+  allocator.Free(inside);
+  allocator.Free(outside);
+}
+
+TEST(AllocatorTest, ABlockThatOutlivesItsPoolIsEverybodysOnceItIsFreed) {
+  CachingAllocator allocator;
+  allocator.BeginPool();
+  void* const block = allocator.Allocate(500);
+  allocator.EndPool().reset();
+  allocator.Free(block);
+  EXPECT_EQ(allocator.Allocate(500), block);
+  allocator.Free(block);
 }
 
 }  // namespace

@@ -39,9 +39,12 @@ Batch Part(const Batch& batch, int64_t part, int64_t parts) {
     HALFTONE_CHECK(dims[0] % parts == 0);
     dims[0] /= parts;
     Tensor tensor = Tensor::Empty(whole.device(), whole.dtype(), Shape(dims));
-    std::memcpy(tensor.raw(),
-                static_cast<const char*>(whole.raw()) + static_cast<int64_t>(tensor.bytes()) * part,
-                tensor.bytes());
+    const size_t offset = tensor.bytes() * static_cast<size_t>(part);
+    if (Accelerator* const accelerator = whole.device().accelerator()) {
+      accelerator->Copy(tensor.device_raw(), static_cast<const char*>(whole.device_raw()) + offset, tensor.bytes());
+    } else {
+      std::memcpy(tensor.raw(), static_cast<const char*>(whole.raw()) + offset, tensor.bytes());
+    }
     return tensor;
   };
   return {.input = rows(batch.input), .labels = rows(batch.labels)};
@@ -71,6 +74,7 @@ Trainer::Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_
   if (device.accelerator() != nullptr && scaler.loss_scale().options().floor_policy != FloorPolicy::kFallback) {
     device_scaler_ = std::make_unique<nn::DeviceScaler>(device, scaler.loss_scale());
     device_state_ = scaler.loss_scale().state();
+    schedule_now_ = Tensor::Zeros(device, DType::kF64, {2});
   }
   if (!options_.weights16.has_value()) return;
   for (nn::Parameter* p : params_) p->SetMaster(ops::Cast(p->master(), *options_.weights16));
@@ -84,7 +88,7 @@ nn::GraphOptions Trainer::GraphFor(int64_t part) const {
           .overrides = fallback ? options_.fallback_overrides : options_.overrides,
           .rng = rng_.AtStep(static_cast<uint64_t>(step_ * options_.micro_batches + part)),
           .training = true,
-          .quantize = step_ >= options_.quantize_from_step,
+          .quantize = Quantizes(),
           .profile = profile_};
 }
 
@@ -102,6 +106,7 @@ void Trainer::DifferentiateParts(const Batch& batch, const Tensor& seed, Tally& 
   for (int64_t part = 0; part < options_.micro_batches; ++part) {
     nn::Graph graph(GraphFor(part));
     Differentiate(graph, Part(batch, part, options_.micro_batches), seed, &tally);
+    tally.random |= graph.random();
   }
 }
 
@@ -194,27 +199,74 @@ absl::Status Trainer::StepOnDevice(const Batch& batch) {
     device_state_ = scaler_.loss_scale().state();
     RETURN_IF_ERROR(device_scaler_->Restore(device_state_));
   }
+  const StepOptions schedule = schedule_->At(step_);
+  const double now[] = {schedule.learning_rate, schedule.momentum.value_or(std::nan(""))};
+  schedule_now_.CopyFrom(Tensor::From<double>(device_.host(), {2}, now));
+
   Pending pending = {.step = step_, .batch = {batch.input.To(device_), batch.labels.To(device_)}};
-  DifferentiateParts(pending.batch, device_scaler_->scale(), pending.tally);
-  auto since = std::chrono::steady_clock::now();
   if (CountsZeros()) {
     pending.zeros = Tensor::Empty(device_, DType::kI64, {static_cast<int64_t>(params_.size())});
   }
+  const bool plain = options_.record && !profile_ && !before_update_ && !pending.zeros.defined();
+  if (plain && alike_ && recording_ == nullptr) RETURN_IF_ERROR(Record(pending.batch));
+  if (plain && CanReplay(pending.batch)) {
+    recording_->batch.input.CopyFrom(pending.batch.input);
+    recording_->batch.labels.CopyFrom(pending.batch.labels);
+    device_.accelerator()->Replay(recording_->steps);
+    for (const Tensor& t : recording_->tally.losses) pending.tally.losses.push_back(t.Clone());
+    for (const Tensor& t : recording_->tally.corrects) pending.tally.corrects.push_back(t.Clone());
+    pending.report = recording_->report.Clone();
+  } else {
+    const int64_t waits = device_.accelerator()->waits();
+    RETURN_IF_ERROR(Compute(pending.batch, pending.zeros, pending.tally));
+    pending.report = device_scaler_->Snapshot();
+    alike_ = device_.accelerator()->waits() == waits && !pending.tally.random;
+    if (recording_ != nullptr && recording_->quantize != Quantizes()) recording_ = nullptr;
+  }
+  pending_.push_back(std::move(pending));
+  ++step_;
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::Compute(const Batch& batch, const Tensor& zeros, Tally& tally) {
+  DifferentiateParts(batch, device_scaler_->scale(), tally);
+  auto since = std::chrono::steady_clock::now();
   RETURN_IF_ERROR(device_scaler_->Unscale(params_, {.micro_batches = options_.micro_batches,
                                                     .max_norm = options_.max_norm,
                                                     .max_value = options_.max_value,
-                                                    .zeros = pending.zeros}));
+                                                    .zeros = zeros}));
   Tell("check gradients", since);
   if (before_update_) before_update_();
-  nn::Step(*optimizer_, params_, schedule_->At(step_), device_scaler_->known());
+  DeviceStep known = device_scaler_->known();
+  known.schedule = schedule_now_;
+  nn::Step(*optimizer_, params_, {}, known);
   Tell("optimizer", since);
   device_scaler_->Update();
-  pending.report = device_scaler_->Snapshot();
   nn::ClearGradients(params_);
-  pending_.push_back(std::move(pending));
-  ++step_;
   Tell("other", since);
   return absl::OkStatus();
+}
+
+absl::Status Trainer::Record(const Batch& batch) {
+  auto recording = std::make_unique<Recording>();
+  recording->batch = {batch.input.Clone(), batch.labels.Clone()};
+  recording->quantize = Quantizes();
+  device_.allocator().BeginPool();
+  device_.accelerator()->BeginRecording();
+  const absl::Status computed = Compute(recording->batch, Tensor(), recording->tally);
+  recording->report = device_scaler_->Snapshot();
+  recording->steps = device_.accelerator()->EndRecording();
+  recording->pool = device_.allocator().EndPool();
+  RETURN_IF_ERROR(computed);
+  if (recording->steps == nullptr) return device_.accelerator()->status();
+  recording_ = std::move(recording);
+  return absl::OkStatus();
+}
+
+bool Trainer::CanReplay(const Batch& batch) const {
+  return recording_ != nullptr && recording_->quantize == Quantizes() &&
+         recording_->batch.input.shape() == batch.input.shape() &&
+         recording_->batch.input.dtype() == batch.input.dtype();
 }
 
 absl::StatusOr<StepResult> Trainer::ReadStep(const Pending& pending) {

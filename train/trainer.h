@@ -50,6 +50,9 @@ struct TrainerOptions {
   // takes them again on the weights that it has when the result is read.
   int64_t explain_overflows = 0;
   int64_t read_every = 16;  // steps that an accelerator may be behind
+  // Steps that are all alike are recorded once and replayed, where the accelerator records: the host then does next to
+  // nothing for a step. Not alike are steps that draw random numbers on the host's word, as dropout does.
+  bool record = true;
 };
 
 struct StepResult {
@@ -107,6 +110,8 @@ class Trainer {
   absl::Status RestoreStatistics(const StepStatisticsState& state) { return statistics_.Restore(state); }
   // The weights and this step's gradients (empty outside of a step), in the order of the model's Visit.
   absl::Span<nn::Parameter* const> parameters() const { return params_; }
+  // Whether an accelerator replays a recorded step.
+  bool recorded() const { return recording_ != nullptr; }
   const amp::QuantizationSummary& quantization() const { return options_.quantization; }
 
   double LearningRateOf(int64_t step) const { return schedule_->At(step).learning_rate; }
@@ -118,6 +123,7 @@ class Trainer {
   // What a step leaves on the device: of each part of the batch the mean loss and how many are right.
   struct Tally {
     std::vector<Tensor> losses, corrects;
+    bool random = false;  // Graph::random
   };
   // A step that an accelerator was told to do.
   struct Pending {
@@ -127,15 +133,29 @@ class Trainer {
     Tensor zeros;   // of each parameter's gradients; undefined: not counted
     Tensor report;  // DeviceScaler::Read
   };
+  // A step that can be replayed: it reads `batch` and leaves `tally` and `report`.
+  struct Recording {
+    Batch batch;
+    Tally tally;
+    Tensor report;
+    bool quantize = false;       // as in the steps that it stands for
+    std::shared_ptr<void> pool;  // of the allocator; outlives `steps`
+    std::shared_ptr<void> steps;
+  };
 
   // Forward and backward of one part of a batch.
   void Differentiate(nn::Graph& graph, const Batch& part, const Tensor& seed, Tally* tally);
   void DifferentiateParts(const Batch& batch, const Tensor& seed, Tally& tally);
   static void Read(const Tally& tally, StepResult& result);
   bool CountsZeros() const;
+  bool Quantizes() const { return step_ >= options_.quantize_from_step; }
 
   absl::StatusOr<StepResult> StepOnHost(const Batch& batch);
   absl::Status StepOnDevice(const Batch& batch);
+  // From the forward pass to the next loss scale.
+  absl::Status Compute(const Batch& batch, const Tensor& zeros, Tally& tally);
+  absl::Status Record(const Batch& batch);
+  bool CanReplay(const Batch& batch) const;
   absl::StatusOr<StepResult> ReadStep(const Pending& pending);
   // The end of each step: what its result means, and whether training can go on.
   absl::Status Conclude(const Batch& batch, absl::Span<const int64_t> zeros, StepResult& result);
@@ -156,6 +176,9 @@ class Trainer {
   std::unique_ptr<nn::DeviceScaler> device_scaler_;
   LossScaleState device_state_;  // of device_scaler_, as last read or set
   std::vector<Pending> pending_;
+  Tensor schedule_now_;                    // DeviceStep::schedule of this step
+  std::unique_ptr<Recording> recording_;   // null: there is none
+  bool alike_ = false;                     // the step before this one could have been a recording
   const TrainerOptions options_;
   const Rng rng_;
   StepStatistics statistics_;

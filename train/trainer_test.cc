@@ -361,5 +361,50 @@ TEST(TrainerTest, ClippingBoundsTheStep) {
   EXPECT_NEAR(length_of_step(0.25), 0.25, 1e-3);
 }
 
+// On the CPU Enqueue is Step; on an accelerator it reads later, and replays what it recorded.
+TEST(TrainerTest, StepsThatNobodyWaitsForHaveTheSameBits) {
+  Device& device = TestDevice();
+  const auto same = [](double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); };
+  for (const char* recipe : {"fp32", "amp_fp16"}) {
+    auto one_by_one = MakeTrainer(device, SmallCnn(), recipe, {}, 0.05, {.record = false}),
+         enqueued = MakeTrainer(device, SmallCnn(), recipe, {}, 0.05, {.read_every = 3});
+    std::vector<StepResult> expected, actual;
+    for (int i = 0; i < 8; ++i) {
+      // The last one is of another size: no recording fits it.
+      Batch batch = ClassBatch(device, i == 7 ? 8 : 16, i);
+      if (i == 5) batch.input.span<float>()[7] = 1e30f;  // an overflow
+      const auto a = one_by_one->Step(batch);
+      const auto b = enqueued->Enqueue(batch);
+      if (!a.ok()) {
+        EXPECT_EQ(std::string(recipe), "fp32");
+        EXPECT_FALSE(b.ok());  // the sixth: read with the fourth and the fifth
+        break;
+      }
+      ASSERT_TRUE(b.ok()) << b.status();
+      expected.push_back(*a);
+      actual.insert(actual.end(), b->begin(), b->end());
+    }
+    if (std::string(recipe) == "fp32") continue;
+    const auto rest = enqueued->Finish();
+    ASSERT_TRUE(rest.ok()) << rest.status();
+    EXPECT_EQ(enqueued->recorded(), device.accelerator() != nullptr);
+    EXPECT_FALSE(one_by_one->recorded());
+    actual.insert(actual.end(), rest->begin(), rest->end());
+    ASSERT_EQ(actual.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(actual[i].step, static_cast<int64_t>(i) + 1);
+      EXPECT_TRUE(same(actual[i].loss, expected[i].loss)) << i;
+      EXPECT_EQ(actual[i].correct, expected[i].correct) << i;
+      EXPECT_TRUE(same(actual[i].grad_norm, expected[i].grad_norm)) << i;
+      EXPECT_EQ(actual[i].scale, expected[i].scale) << i;
+      EXPECT_EQ(actual[i].skipped, expected[i].skipped) << i;
+    }
+    EXPECT_TRUE(actual[5].skipped);
+    EXPECT_EQ(enqueued->scaler().loss_scale().state(), one_by_one->scaler().loss_scale().state());
+    const std::vector<Tensor> a = Snapshot(*enqueued), b = Snapshot(*one_by_one);
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(SameBits(a[i], b[i])) << i;
+  }
+}
+
 }  // namespace
 }  // namespace halftone

@@ -37,6 +37,12 @@ struct AdamRule {
   bool decoupled = false;  // AdamW
   double learning_rate = 0, beta1 = 0, beta2 = 0, epsilon = 0, weight_decay = 0;
 
+  // Another learning rate, and another beta1 unless that is NaN.
+  constexpr void Follow(double rate, double momentum) {
+    learning_rate = rate;
+    if (momentum == momentum) beta1 = momentum;
+  }
+
   // Of step t = 1, 2, ..., with the weight decay or without.
   template <typename T>
   constexpr AdamScalarsOf<T> At(int64_t t, bool decays, T gradient_factor) const {

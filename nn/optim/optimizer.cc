@@ -121,6 +121,7 @@ void Optimizer::StepOn(Device& device, absl::Span<const ParamRef> params, const 
                            .gradient_factor = options.gradient_factor,
                            .steps = steps_.device_data<int64_t>()};
     if (known.gradient_factor.defined()) update.device_factor = known.gradient_factor.device_data<float>();
+    if (known.schedule.defined()) update.schedule = known.schedule.device_data<double>();
     if (known.found_inf.defined()) update.found_inf = known.found_inf.device_data<int32_t>();
     if (rounding_ == WeightRounding::kStochastic) update.rng = rng_;
     return StepOnDevice(*kernels, options, update);
@@ -128,6 +129,11 @@ void Optimizer::StepOn(Device& device, absl::Span<const ParamRef> params, const 
   if (known.found_inf.defined() && *known.found_inf.data<int32_t>() != 0) return;
   StepOptions all_known = options;
   if (known.gradient_factor.defined()) all_known.gradient_factor *= *known.gradient_factor.data<float>();
+  if (known.schedule.defined()) {
+    const double* schedule = known.schedule.data<double>();
+    all_known.learning_rate = schedule[0];
+    if (!std::isnan(schedule[1])) all_known.momentum = schedule[1];
+  }
   Step(params, all_known);
 }
 

@@ -26,11 +26,12 @@ struct Prepared {
 
 // By one thread, before all else.
 template <typename Rule>
-__global__ void PrepareKernel(Rule rule, float factor, const float* device_factor, const int32_t* found_inf,
-                              int64_t* steps, Prepared<Rule>* to) {
+__global__ void PrepareKernel(Rule rule, float factor, const float* device_factor, const double* schedule,
+                              const int32_t* found_inf, int64_t* steps, Prepared<Rule>* to) {
   to->skip = found_inf != nullptr && *found_inf != 0;
   if (to->skip) return;
   if (device_factor != nullptr) factor *= *device_factor;
+  if (schedule != nullptr) rule.Follow(schedule[0], schedule[1]);
   to->step = ++*steps;
   to->decaying = rule.template At<float>(to->step, true, factor);
   to->other = rule.template At<float>(to->step, false, factor);
@@ -143,7 +144,7 @@ void Step(const Rule& rule, const DeviceUpdate& update) {
   Tensor scratch = Tensor::Empty(device, DType::kU8, {static_cast<int64_t>(sizeof(Prepared<Rule>))});
   auto* prepared = reinterpret_cast<Prepared<Rule>*>(scratch.device_data<uint8_t>());
   cuda::Launch(device, {.blocks = 1, .threads = 1}, PrepareKernel<Rule>, rule, update.gradient_factor,
-               update.device_factor, update.found_inf, update.steps, prepared);
+               update.device_factor, update.schedule, update.found_inf, update.steps, prepared);
   const bool stochastic = update.rng.has_value();
   const Rng rng = update.rng.value_or(Rng(0));
   cuda::InLaunches(update.params, kBlock, [&](const Params& params, size_t, int64_t blocks) {

@@ -25,6 +25,12 @@ struct SgdRule {
   SgdKind kind = SgdKind::kPlain;
   double learning_rate = 0, momentum = 0, dampening = 0, weight_decay = 0;
 
+  // Another learning rate, and another momentum unless that is NaN.
+  constexpr void Follow(double rate, double other_momentum) {
+    learning_rate = rate;
+    if (other_momentum == other_momentum) momentum = other_momentum;
+  }
+
   // Of step t = 1, 2, ..., with the weight decay or without.
   template <typename T>
   constexpr SgdScalarsOf<T> At(int64_t t, bool decays, T gradient_factor) const {

@@ -97,7 +97,6 @@ size_t CudaAccelerator::FreeBytes() const {
 
 // Managed memory would let us take more than there is, and then crawl.
 void* CudaAccelerator::Allocate(size_t bytes) {
-  HALFTONE_CHECK(!capturing_);
   if (bytes > FreeBytes()) return nullptr;
   void* pointer = nullptr;
   const cudaError_t code = cudaMallocManaged(&pointer, bytes);
@@ -107,6 +106,7 @@ void* CudaAccelerator::Allocate(size_t bytes) {
   }
   Check("cudaMallocManaged", code);
   if (code != cudaSuccess) return nullptr;
+  if (recording_) return pointer;  // advice is no step's work
   // It stays on the GPU, and is there before the first kernel wants it. Advice: where it is not taken, pages move when
   // they are touched.
   const cudaMemLocation here = {.type = cudaMemLocationTypeDevice, .id = index_};
@@ -123,7 +123,7 @@ void CudaAccelerator::Copy(void* to, const void* from, size_t bytes) {
 }
 
 void CudaAccelerator::CopyFromHost(void* to, const void* from, size_t bytes) {
-  HALFTONE_CHECK(!capturing_);
+  HALFTONE_CHECK(!recording_);
   for (size_t done = 0; done < bytes;) {
     const size_t n = std::min(kStagingBytes, bytes - done);
     Staging& staging = staging_[next_staging_];
@@ -142,7 +142,8 @@ void CudaAccelerator::FillZero(void* to, size_t bytes) {
 
 void CudaAccelerator::Synchronize() {
   if (idle_) return;
-  HALFTONE_CHECK(!capturing_);
+  HALFTONE_CHECK(!recording_);
+  ++waits_;
   Check("cudaStreamSynchronize", cudaStreamSynchronize(stream_));
   idle_ = true;
 }
@@ -157,14 +158,15 @@ void CudaAccelerator::Fail(const char* call, const std::string& what) {
   if (status_.ok()) status_ = absl::InternalError(absl::StrCat(properties_.name, ": ", call, ": ", what));
 }
 
-void CudaAccelerator::BeginCapture() {
+void CudaAccelerator::BeginRecording() {
   Synchronize();
-  Check("cudaStreamBeginCapture", cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
-  capturing_ = true;
+  // Relaxed: the allocator may still need a block that no step before had needed.
+  Check("cudaStreamBeginCapture", cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed));
+  recording_ = true;
 }
 
-std::shared_ptr<void> CudaAccelerator::EndCapture() {
-  capturing_ = false;
+std::shared_ptr<void> CudaAccelerator::EndRecording() {
+  recording_ = false;
   cudaGraph_t graph = nullptr;
   Check("cudaStreamEndCapture", cudaStreamEndCapture(stream_, &graph));
   idle_ = true;  // nothing was done
@@ -176,8 +178,8 @@ std::shared_ptr<void> CudaAccelerator::EndCapture() {
   return {executable, [](void* e) { (void)cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(e)); }};
 }
 
-void CudaAccelerator::Replay(void* recorded) {
-  Check("cudaGraphLaunch", cudaGraphLaunch(static_cast<cudaGraphExec_t>(recorded), Use()));
+void CudaAccelerator::Replay(const std::shared_ptr<void>& recording) {
+  Check("cudaGraphLaunch", cudaGraphLaunch(static_cast<cudaGraphExec_t>(recording.get()), Use()));
 }
 
 }  // namespace halftone::cuda

@@ -45,6 +45,11 @@ class CudaAccelerator : public Accelerator {
   void CopyFromHost(void* to, const void* from, size_t bytes) override;
   void FillZero(void* to, size_t bytes) override;
   void Synchronize() override;
+  int64_t waits() const override { return waits_; }
+  // A CUDA graph.
+  void BeginRecording() override;
+  std::shared_ptr<void> EndRecording() override;
+  void Replay(const std::shared_ptr<void>& recording) override;
   absl::Status status() const override { return status_; }
 
   const GpuProperties& properties() const { return properties_; }
@@ -58,13 +63,6 @@ class CudaAccelerator : public Accelerator {
   void Check(const char* call, int code);
   // The same for a library's own codes, in words.
   void Fail(const char* call, const std::string& what);
-
-  // Between both nothing is done, but recorded; no synchronisation and no new memory from the system in
-  // between.
-  void BeginCapture();
-  // What was recorded; null after an error.
-  std::shared_ptr<void> EndCapture();
-  void Replay(void* recorded);
 
  private:
   CudaAccelerator(int index, GpuProperties properties) : index_(index), properties_(std::move(properties)) {}
@@ -83,7 +81,8 @@ class CudaAccelerator : public Accelerator {
   std::array<Staging, 2> staging_;
   size_t next_staging_ = 0;
   bool idle_ = true;
-  bool capturing_ = false;
+  bool recording_ = false;
+  int64_t waits_ = 0;
   absl::Status status_;
 };
 

@@ -155,27 +155,42 @@ void* SimtAccelerator::Allocate(size_t bytes) {
 void SimtAccelerator::Free(void* pointer) { std::free(pointer); }
 
 void SimtAccelerator::Copy(void* to, const void* from, size_t bytes) {
-  queue_.push_back([=] { std::memcpy(to, from, bytes); });
+  Later([=] { std::memcpy(to, from, bytes); });
 }
 
 void SimtAccelerator::CopyFromHost(void* to, const void* from, size_t bytes) {
+  HALFTONE_CHECK(recording_ == nullptr);
   const auto* begin = static_cast<const char*>(from);
-  queue_.push_back(
+  Later(
       [to, data = std::vector<char>(begin, begin + bytes)] { std::memcpy(to, data.data(), data.size()); });
 }
 
 void SimtAccelerator::FillZero(void* to, size_t bytes) {
-  queue_.push_back([=] { std::memset(to, 0, bytes); });
+  Later([=] { std::memset(to, 0, bytes); });
 }
 
 void SimtAccelerator::Enqueue(int64_t blocks, int threads, bool barriers, std::function<void()> body) {
-  queue_.push_back([blocks, threads, barriers, body = std::move(body)] {
+  Later([blocks, threads, barriers, body = std::move(body)] {
     Run(static_cast<unsigned>(blocks), static_cast<unsigned>(threads), barriers, body);
   });
 }
 
 void SimtAccelerator::Synchronize() {
+  HALFTONE_CHECK(recording_ == nullptr);
+  waits_ += !queue_.empty();
   for (const auto& what : std::exchange(queue_, {})) what();
+}
+
+void SimtAccelerator::BeginRecording() {
+  Synchronize();
+  recording_ = std::make_shared<Queue>();
+}
+
+std::shared_ptr<void> SimtAccelerator::EndRecording() { return std::exchange(recording_, nullptr); }
+
+void SimtAccelerator::Replay(const std::shared_ptr<void>& recording) {
+  const Queue& recorded = *static_cast<const Queue*>(recording.get());
+  queue_.insert(queue_.end(), recorded.begin(), recorded.end());
 }
 
 }  // namespace halftone::simt

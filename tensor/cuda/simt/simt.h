@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "tensor/accelerator.h"
@@ -71,13 +72,23 @@ class SimtAccelerator : public Accelerator {
   void CopyFromHost(void* to, const void* from, size_t bytes) override;
   void FillZero(void* to, size_t bytes) override;
   void Synchronize() override;
+  int64_t waits() const override { return waits_; }
+  void BeginRecording() override;
+  std::shared_ptr<void> EndRecording() override;
+  void Replay(const std::shared_ptr<void>& recording) override;
   absl::Status status() const override { return absl::OkStatus(); }
 
   // barriers: whether threads may wait for each other, which takes a fiber each.
   void Enqueue(int64_t blocks, int threads, bool barriers, std::function<void()> body);
+  // Anything else, in its turn.
+  void Later(std::function<void()> what) { (recording_ == nullptr ? queue_ : *recording_).push_back(std::move(what)); }
 
  private:
-  std::vector<std::function<void()>> queue_;
+  using Queue = std::vector<std::function<void()>>;
+
+  Queue queue_;
+  std::shared_ptr<Queue> recording_;  // null: things are done
+  int64_t waits_ = 0;
 };
 
 inline SimtAccelerator& Of(const Device& device) {

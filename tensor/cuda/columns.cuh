@@ -25,7 +25,7 @@ struct ColumnGrid {
     ColumnGrid grid = {.rows = rows, .columns = columns};
     const int64_t across = columns / packed;
     while (grid.width < across && grid.width < kWarp) grid.width *= 2;
-    grid.column_blocks = (across + grid.width - 1) / grid.width;
+    grid.column_blocks = std::max<int64_t>(1, (across + grid.width - 1) / grid.width);
     const int64_t fewest_rows = kThreads / grid.width * kRowsAtATime;
     const int64_t most_slices = std::max<int64_t>(1, most_blocks / grid.column_blocks);
     grid.slice_rows = std::max(fewest_rows, (rows + most_slices - 1) / most_slices);

@@ -46,7 +46,8 @@ struct Plan {
   Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> operation;
   Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy> first, second, result;
   cublasLtMatmulAlgo_t algorithm;
-  bool ok = false;
+  bool ok = false;         // false: a call failed
+  bool supported = false;  // false: cuBLASLt has nothing for it
 };
 
 // Of a device.
@@ -134,10 +135,11 @@ void ChooseAlgorithm(Calls& calls, const Cublas& cublas, const Key& key, Plan& p
   if (!calls.ok()) return;
   cublasLtMatmulHeuristicResult_t found = {};
   int count = 0;
-  calls("cublasLtMatmulAlgoGetHeuristic",
-        cublasLtMatmulAlgoGetHeuristic(cublas.handle.get(), plan.operation.get(), plan.first.get(), plan.second.get(),
-                                       plan.result.get(), plan.result.get(), created, 1, &found, &count));
-  if (count == 0) calls("cublasLtMatmulAlgoGetHeuristic", CUBLAS_STATUS_NOT_SUPPORTED);
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoGetHeuristic(cublas.handle.get(), plan.operation.get(), plan.first.get(), plan.second.get(),
+                                     plan.result.get(), plan.result.get(), created, 1, &found, &count);
+  if (status != CUBLAS_STATUS_NOT_SUPPORTED) calls("cublasLtMatmulAlgoGetHeuristic", status);
+  plan.supported = calls.ok() && count > 0;
   plan.algorithm = found.algo;
 }
 
@@ -170,11 +172,11 @@ Plan MakePlan(Calls& calls, const Cublas& cublas, const Key& key, const void* bi
   return plan;
 }
 
-}  // namespace
+CudaAccelerator& CudaOf(Device& device) { return static_cast<CudaAccelerator&>(*device.accelerator()); }
 
-void Multiply(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c,
-              double scale) {
-  auto& cuda = static_cast<CudaAccelerator&>(*device.accelerator());
+// False: not supported, and nothing was done. After an error true.
+bool Run(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c, double scale) {
+  CudaAccelerator& cuda = CudaOf(device);
   const Key key = {.product = product,
                    .align_a = AlignmentOf(a, product.a, product.batch, product.in),
                    .align_b = AlignmentOf(b, product.b, product.batch, product.in),
@@ -186,14 +188,15 @@ void Multiply(Device& device, const Product& product, const void* a, const void*
   if (cublas.handle == nullptr) {
     cublasLtHandle_t handle = nullptr;
     calls("cublasLtCreate", cublasLtCreate(&handle));
-    if (!calls.ok()) return;
+    if (!calls.ok()) return true;
     cublas.handle.reset(handle);
     cublas.workspace = Tensor::Empty(device, DType::kU8, {kWorkspaceBytes});
   }
   auto found = cublas.plans.find(key);
   if (found == cublas.plans.end()) found = cublas.plans.emplace(key, MakePlan(calls, cublas, key, bias)).first;
   const Plan& plan = found->second;
-  if (!plan.ok) return;  // the accelerator's status says why
+  if (!plan.ok) return true;  // the accelerator's status says why
+  if (!plan.supported) return false;
   if (product.bias) Set(calls, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   const float narrow[2] = {static_cast<float>(scale), 0};
   const double wide[2] = {scale, 0};
@@ -204,6 +207,21 @@ void Multiply(Device& device, const Product& product, const void* a, const void*
         cublasLtMatmul(cublas.handle.get(), plan.operation.get(), alpha, b, plan.first.get(), a, plan.second.get(), beta,
                        c, plan.result.get(), c, plan.result.get(), &plan.algorithm, cublas.workspace.device_raw(),
                        kWorkspaceBytes, cuda.Use()));
+  return true;
+}
+
+}  // namespace
+
+void Multiply(Device& device, const Product& product, const void* a, const void* b, void* c, double scale) {
+  HALFTONE_CHECK(!product.bias);
+  if (Run(device, product, a, b, nullptr, c, scale)) return;
+  CudaOf(device).Fail("cublasLtMatmulAlgoGetHeuristic",
+                      absl::StrCat("cuBLASLt has no algorithm for ", Describe(product)));
+}
+
+bool MultiplyAndAdd(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c) {
+  HALFTONE_CHECK(product.bias && bias != nullptr);
+  return Run(device, product, a, b, bias, c, 1);
 }
 
 }  // namespace halftone::cuda

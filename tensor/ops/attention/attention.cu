@@ -42,7 +42,7 @@ void Multiply(const AttentionProblem& p, const Matrices& a, const Matrices& b, M
     const auto at = [&](const void* data, const Matrices& m) {
       return static_cast<const char*>(data) + batches.First(m.layout, i) * SizeOf(m.tensor.dtype());
     };
-    cuda::Multiply(c.tensor.device(), product, at(a.tensor.device_raw(), a), at(b.tensor.device_raw(), b), nullptr,
+    cuda::Multiply(c.tensor.device(), product, at(a.tensor.device_raw(), a), at(b.tensor.device_raw(), b),
                    const_cast<char*>(at(c.tensor.device_raw(), c)), scale);
   }
 }

@@ -203,6 +203,7 @@ void Forward(const AttentionProblem& p, const Columns& q, const Columns& k, cons
   // What the second product takes, where that is not the probabilities themselves; before that, the scores.
   Tensor buffer = pass.widens() || p.dropout > 0 ? pass.Scores() : Tensor();
   const int64_t n = p.length;
+  const int64_t* keys = mask.defined() ? mask.data<int64_t>() : nullptr;
   pass.ForItems([&](int64_t first, int64_t items) {
     const int64_t first_row = first * p.heads * n;
     char* stored = Pass::At(probabilities->raw(), pass.stored(), first_row, n);
@@ -212,8 +213,7 @@ void Forward(const AttentionProblem& p, const Columns& q, const Columns& k, cons
     pass.ForHeads(items, [&](const SoftmaxRows& rows, int64_t item, int64_t row) {
       void* to = Pass::At(stored, pass.stored(), row, n);
       void* from = Pass::At(scores, pass.computed(), row, n);
-      ForwardSoftmaxRows(rows, from, mask.defined() ? mask.data<int64_t>() + (first + item) * n : nullptr,
-                         to);
+      ForwardSoftmaxRows(rows, from, keys != nullptr ? keys + (first + item) * n : nullptr, to);
       if (buffer.defined()) DropoutRows(rows, to, p.dropout, p.stream, (first_row + row) * n, from);
     });
     pass.Multiply(pass.Square(scores), pass.Read(v, first, items, wide_v), pass.Write(out, first, wide_y),
@@ -236,10 +236,11 @@ void Backward(const AttentionProblem& p, const Columns& q, const Columns& k, con
     const int64_t first_row = first * p.heads * n;
     const char* stored = Pass::At(probabilities.raw(), pass.stored(), first_row, n);
     const auto index = [&](int64_t row) { return static_cast<uint64_t>((first_row + row) * n); };
+    void *to_kept = kept.raw(), *to_gradient = gradient.raw();
     if (kept.defined()) {
       pass.ForHeads(items, [&](const SoftmaxRows& rows, int64_t, int64_t row) {
         DropoutRows(rows, Pass::At(stored, pass.stored(), row, n), p.dropout, p.stream, index(row),
-                    Pass::At(kept.raw(), pass.computed(), row, n));
+                    Pass::At(to_kept, pass.computed(), row, n));
       });
     }
     const Matrices factors = pass.Square(kept.defined() ? kept.raw() : const_cast<char*>(stored));
@@ -249,7 +250,7 @@ void Backward(const AttentionProblem& p, const Columns& q, const Columns& k, con
     pass.Multiply(dys, pass.Read(v, first, items, wide_v).Transposed(), gradients, items);
     pass.ForHeads(items, [&](const SoftmaxRows& rows, int64_t, int64_t row) {
       BackwardSoftmaxRows(rows, Pass::At(stored, pass.stored(), row, n), p.dropout, p.stream, index(row),
-                          Pass::At(gradient.raw(), pass.computed(), row, n));
+                          Pass::At(to_gradient, pass.computed(), row, n));
     });
     pass.Multiply(gradients, pass.Read(k, first, items, wide_k), pass.Write(*dq, first, wide_dq), items,
                   p.scale());

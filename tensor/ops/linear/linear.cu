@@ -19,22 +19,22 @@ void Forward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Ten
                      .a = {.row = p.k},
                      .b = {.row = p.k},
                      .c = {.row = p.n}};
-  const auto multiply = [&](const void* with_bias, Tensor& to) {
-    cuda::Multiply(y.device(), product, x.device_raw(), w.device_raw(), with_bias, to.device_raw());
+  const auto multiply = [&](Tensor& to) {
+    product.out = to.dtype();
+    cuda::Multiply(y.device(), product, x.device_raw(), w.device_raw(), to.device_raw());
   };
-  if (!bias.defined()) return multiply(nullptr, y);
-  if (p.dtype == DType::kF64) {  // cuBLASLt adds none
-    multiply(nullptr, y);
-    return kBiasKernels.add(y, bias, y);
-  }
-  if (bias.dtype() == p.dtype) {
+  if (!bias.defined()) return multiply(y);
+  // cuBLASLt adds none to float64, and in 16 bits only one of 16 bits.
+  if (bias.dtype() == p.dtype && p.dtype != DType::kF64) {
     product.bias = true;
-    return multiply(bias.device_raw(), y);
+    if (cuda::MultiplyAndAdd(y.device(), product, x.device_raw(), w.device_raw(), bias.device_raw(), y.device_raw())) {
+      return;
+    }
+    product.bias = false;
   }
-  // cuBLASLt would want the bias in 16 bits: the sums are rounded after it is added, not before.
-  product.out = DType::kF32;
-  Tensor sums = Tensor::Empty(y.device(), DType::kF32, y.shape());
-  multiply(nullptr, sums);
+  // Rounded to 16 bits after the bias is added, not before.
+  Tensor sums = SizeOf(p.dtype) == 2 ? Tensor::Empty(y.device(), DType::kF32, y.shape()) : y;
+  multiply(sums);
   kBiasKernels.add(sums, bias, y);
 }
 
@@ -48,7 +48,7 @@ void BackwardData(const LinearProblem& p, const Tensor& dy, const Tensor& w, Ten
                            .a = {.row = p.n},
                            .b = {.row = p.k},
                            .c = {.row = p.k}};
-  cuda::Multiply(dx.device(), product, dy.device_raw(), w.device_raw(), nullptr, dx.device_raw());
+  cuda::Multiply(dx.device(), product, dy.device_raw(), w.device_raw(), dx.device_raw());
 }
 
 // dw = dy^T x.
@@ -62,7 +62,7 @@ void BackwardWeights(const LinearProblem& p, const Tensor& x, const Tensor& dy, 
                            .a = {.row = p.n},
                            .b = {.row = p.k},
                            .c = {.row = p.k}};
-  cuda::Multiply(x.device(), product, dy.device_raw(), x.device_raw(), nullptr, grads.dw.device_raw());
+  cuda::Multiply(x.device(), product, dy.device_raw(), x.device_raw(), grads.dw.device_raw());
   if (grads.db.defined()) kBiasKernels.gradient(dy, grads.db);
 }
 

@@ -1,9 +1,9 @@
-// Kernels over the columns of a matrix [rows, columns] whose rows lie one after the other: channels of images,
-// features of a batch.
+// Kernels over the columns of a matrix [rows, columns] whose rows lie one after the other: channels of
+// images, features of a batch.
 //
-// A block has `width` threads across, with kColumns neighbouring columns each, and kThreads / width rows of such
-// threads. A few blocks lie beside one another, and each covers a slice of the rows: how many depends on the
-// matrix alone, and so the order of sums does. To be included where kernel.cuh may be.
+// A block has `width` threads across, with kColumns neighbouring columns each, and kThreads / width rows of
+// such threads. A few blocks lie beside one another, and each covers a slice of the rows: how many depends on
+// the matrix alone, and so the order of sums does. To be included where kernel.cuh may be.
 #ifndef HALFTONE_TENSOR_CUDA_COLUMNS_CUH_
 #define HALFTONE_TENSOR_CUDA_COLUMNS_CUH_
 
@@ -16,7 +16,7 @@ inline constexpr int kRowsAtATime = 4;  // that a thread reads before it compute
 
 struct ColumnGrid {
   int64_t rows = 0, columns = 0;
-  int width = 1;             // threads across a block, a power of two
+  int width = 1;              // threads across a block, a power of two
   int64_t column_blocks = 1;  // blocks across the matrix
   int64_t slices = 1, slice_rows = 0;
 
@@ -47,7 +47,7 @@ struct ColumnPlace {
         end(row - lane + grid.slice_rows < grid.rows ? row - lane + grid.slice_rows : grid.rows) {}
 
   int64_t slice, column;
-  int lane, lanes;    // of the threads that have this column
+  int lane, lanes;   // of the threads that have this column
   int64_t row, end;  // the thread's are row, row + lanes, ... < end
 };
 
@@ -122,8 +122,8 @@ __global__ void MergeSlicesKernel(int64_t columns, int64_t slices, Body body) {
 template <typename Body>
 void MergeSlices(const Device& device, int64_t columns, int64_t slices, const Body& body) {
   constexpr int64_t kColumnsOfABlock = kThreads / kWarp;
-  Launch(device, {.blocks = (columns + kColumnsOfABlock - 1) / kColumnsOfABlock}, MergeSlicesKernel<Body>, columns,
-         slices, body);
+  Launch(device, {.blocks = (columns + kColumnsOfABlock - 1) / kColumnsOfABlock}, MergeSlicesKernel<Body>,
+         columns, slices, body);
 }
 
 inline constexpr int64_t kMostReducingBlocks = 1024;  // the slices of which a second kernel merges
@@ -144,7 +144,8 @@ struct SumsBody {
     row_of.Terms(row + 2 * lanes, c.sum);
     row_of.Terms(row + 3 * lanes, d.sum);
     for (int s = 0; s < kSums; ++s) {
-      for (int i = 0; i < kColumns; ++i) state.sum[s][i] += (a.sum[s][i] + b.sum[s][i]) + (c.sum[s][i] + d.sum[s][i]);
+      for (int i = 0; i < kColumns; ++i)
+        state.sum[s][i] += (a.sum[s][i] + b.sum[s][i]) + (c.sum[s][i] + d.sum[s][i]);
     }
   }
   __device__ void AddOne(int64_t row, State& state) {

@@ -102,17 +102,19 @@ void Set(Calls& calls, const Plan& plan, cublasLtMatmulDescAttributes_t attribut
 }
 
 template <typename Layout>
-void MakeLayout(Calls& calls, DType dtype, const ColumnMajor& matrix, int64_t batch, int64_t stride, Layout& to) {
+void MakeLayout(Calls& calls, DType dtype, const ColumnMajor& matrix, int64_t batch, int64_t stride,
+                Layout& to) {
   cublasLtMatrixLayout_t layout = nullptr;
-  calls("cublasLtMatrixLayoutCreate", cublasLtMatrixLayoutCreate(&layout, TypeOf(dtype), matrix.rows, matrix.columns,
-                                                                 matrix.leading));
+  calls("cublasLtMatrixLayoutCreate",
+        cublasLtMatrixLayoutCreate(&layout, TypeOf(dtype), matrix.rows, matrix.columns, matrix.leading));
   to.reset(layout);
   if (layout == nullptr || batch == 1) return;
   const auto count = static_cast<int32_t>(batch);
   calls("cublasLtMatrixLayoutSetAttribute",
         cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof(count)));
   calls("cublasLtMatrixLayoutSetAttribute",
-        cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof(stride)));
+        cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride,
+                                         sizeof(stride)));
 }
 
 void ChooseAlgorithm(Calls& calls, const Cublas& cublas, const Key& key, Plan& plan) {
@@ -135,9 +137,9 @@ void ChooseAlgorithm(Calls& calls, const Cublas& cublas, const Key& key, Plan& p
   if (!calls.ok()) return;
   cublasLtMatmulHeuristicResult_t found = {};
   int count = 0;
-  const cublasStatus_t status =
-      cublasLtMatmulAlgoGetHeuristic(cublas.handle.get(), plan.operation.get(), plan.first.get(), plan.second.get(),
-                                     plan.result.get(), plan.result.get(), created, 1, &found, &count);
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+      cublas.handle.get(), plan.operation.get(), plan.first.get(), plan.second.get(), plan.result.get(),
+      plan.result.get(), created, 1, &found, &count);
   if (status != CUBLAS_STATUS_NOT_SUPPORTED) calls("cublasLtMatmulAlgoGetHeuristic", status);
   plan.supported = calls.ok() && count > 0;
   plan.algorithm = found.algo;
@@ -149,12 +151,13 @@ Plan MakePlan(Calls& calls, const Cublas& cublas, const Key& key, const void* bi
   HALFTONE_CHECK(!(p.bias && p.out == DType::kF64));
   const ColumnMajorProduct matrices = ForCublas(p);
   const bool is_double = p.in == DType::kF64;
-  const cublasComputeType_t compute = is_double ? CUBLAS_COMPUTE_64F
+  const cublasComputeType_t compute = is_double                         ? CUBLAS_COMPUTE_64F
                                       : key.tf32 && p.in == DType::kF32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                                                         : CUBLAS_COMPUTE_32F;
   Plan plan;
   cublasLtMatmulDesc_t operation = nullptr;
-  calls("cublasLtMatmulDescCreate", cublasLtMatmulDescCreate(&operation, compute, is_double ? CUDA_R_64F : CUDA_R_32F));
+  calls("cublasLtMatmulDescCreate",
+        cublasLtMatmulDescCreate(&operation, compute, is_double ? CUDA_R_64F : CUDA_R_32F));
   plan.operation.reset(operation);
   if (!calls.ok()) return plan;
   Set(calls, plan, CUBLASLT_MATMUL_DESC_TRANSA, matrices.first.transpose ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -175,7 +178,8 @@ Plan MakePlan(Calls& calls, const Cublas& cublas, const Key& key, const void* bi
 CudaAccelerator& CudaOf(Device& device) { return static_cast<CudaAccelerator&>(*device.accelerator()); }
 
 // False: not supported, and nothing was done. After an error true.
-bool Run(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c, double scale) {
+bool Run(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c,
+         double scale) {
   CudaAccelerator& cuda = CudaOf(device);
   const Key key = {.product = product,
                    .align_a = AlignmentOf(a, product.a, product.batch, product.in),
@@ -193,7 +197,8 @@ bool Run(Device& device, const Product& product, const void* a, const void* b, c
     cublas.workspace = Tensor::Empty(device, DType::kU8, {kWorkspaceBytes});
   }
   auto found = cublas.plans.find(key);
-  if (found == cublas.plans.end()) found = cublas.plans.emplace(key, MakePlan(calls, cublas, key, bias)).first;
+  if (found == cublas.plans.end())
+    found = cublas.plans.emplace(key, MakePlan(calls, cublas, key, bias)).first;
   const Plan& plan = found->second;
   if (!plan.ok) return true;  // the accelerator's status says why
   if (!plan.supported) return false;
@@ -204,9 +209,9 @@ bool Run(Device& device, const Product& product, const void* a, const void* b, c
   const void* alpha = is_double ? static_cast<const void*>(wide) : narrow;
   const void* beta = is_double ? static_cast<const void*>(wide + 1) : narrow + 1;
   calls("cublasLtMatmul",
-        cublasLtMatmul(cublas.handle.get(), plan.operation.get(), alpha, b, plan.first.get(), a, plan.second.get(), beta,
-                       c, plan.result.get(), c, plan.result.get(), &plan.algorithm, cublas.workspace.device_raw(),
-                       kWorkspaceBytes, cuda.Use()));
+        cublasLtMatmul(cublas.handle.get(), plan.operation.get(), alpha, b, plan.first.get(), a,
+                       plan.second.get(), beta, c, plan.result.get(), c, plan.result.get(), &plan.algorithm,
+                       cublas.workspace.device_raw(), kWorkspaceBytes, cuda.Use()));
   return true;
 }
 
@@ -219,7 +224,8 @@ void Multiply(Device& device, const Product& product, const void* a, const void*
                       absl::StrCat("cuBLASLt has no algorithm for ", Describe(product)));
 }
 
-bool MultiplyAndAdd(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c) {
+bool MultiplyAndAdd(Device& device, const Product& product, const void* a, const void* b, const void* bias,
+                    void* c) {
   HALFTONE_CHECK(product.bias && bias != nullptr);
   return Run(device, product, a, b, bias, c, 1);
 }

@@ -7,14 +7,17 @@
 
 namespace halftone::cuda {
 
-// c = scale * a b, told to a GPU. Of 16-bit numbers the products are exact and the sums float32, rounded once into c;
-// of float32, both are float32 unless MathOptions say otherwise. The same arguments give the same bits on the same
-// GPU. The algorithm is chosen when a product first comes, and kept with the device, as a workspace of some MiB is.
-void Multiply(Device& device, const Product& product, const void* a, const void* b, void* c, double scale = 1);
+// c = scale * a b, told to a GPU. Of 16-bit numbers the products are exact and the sums float32, rounded once
+// into c; of float32, both are float32 unless MathOptions say otherwise. The same arguments give the same
+// bits on the same GPU. The algorithm is chosen when a product first comes, and kept with the device, as a
+// workspace of some MiB is.
+void Multiply(Device& device, const Product& product, const void* a, const void* b, void* c,
+              double scale = 1);
 
-// c = a b + bias (product.bias). False: cuBLASLt has nothing for that, though it may for the product alone, and
-// nothing was done. After an error true: the status says what it was.
-bool MultiplyAndAdd(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c);
+// c = a b + bias (product.bias). False: cuBLASLt has nothing for that, though it may for the product alone,
+// and nothing was done. After an error true: the status says what it was.
+bool MultiplyAndAdd(Device& device, const Product& product, const void* a, const void* b, const void* bias,
+                    void* c);
 
 }  // namespace halftone::cuda
 

@@ -21,8 +21,8 @@ struct MatrixLayout {
   }
 };
 
-// c [m, n] = a b, where a is [m, k], or the transpose of what lies in memory as [k, m]; b is [k, n], or the transpose
-// of [n, k].
+// c [m, n] = a b, where a is [m, k], or the transpose of what lies in memory as [k, m]; b is [k, n], or the
+// transpose of [n, k].
 struct Product {
   DType in = DType::kF32;   // of a and b
   DType out = DType::kF32;  // of c: as `in`, or float32 where that has 16 bits
@@ -34,8 +34,8 @@ struct Product {
   friend bool operator==(const Product&, const Product&) = default;
   template <typename H>
   friend H AbslHashValue(H state, const Product& p) {
-    return H::combine(std::move(state), p.in, p.out, p.m, p.k, p.n, p.batch, p.transpose_a, p.transpose_b, p.a, p.b,
-                      p.c, p.bias);
+    return H::combine(std::move(state), p.in, p.out, p.m, p.k, p.n, p.batch, p.transpose_a, p.transpose_b,
+                      p.a, p.b, p.c, p.bias);
   }
 };
 
@@ -64,8 +64,8 @@ inline ColumnMajorProduct ForCublas(const Product& p) {
           .result = {.rows = p.n, .columns = p.m, .leading = p.c.row}};
 }
 
-// The largest power of two, up to 256, that divides the address of every matrix of a batch: what an algorithm that
-// loads many elements at a time asks for.
+// The largest power of two, up to 256, that divides the address of every matrix of a batch: what an algorithm
+// that loads many elements at a time asks for.
 inline uint32_t AlignmentOf(const void* data, const MatrixLayout& layout, int64_t batch, DType dtype) {
   uint64_t bits = reinterpret_cast<uintptr_t>(data) | 256;
   if (batch > 1) bits |= static_cast<uint64_t>(layout.stride) * SizeOf(dtype);

@@ -110,9 +110,9 @@ std::string Describe(const Convolution& c) {
   const char* pass = c.pass == ConvolutionPass::kForward        ? "convolution"
                      : c.pass == ConvolutionPass::kBackwardData ? "gradient of images"
                                                                 : "gradient of weights";
-  return absl::StrCat(pass, " of [", c.n, ", ", c.h, ", ", c.w, ", ", c.c, "] by ", c.o, " filters of ", c.kh, " x ",
-                      c.kw, ", stride ", c.stride, ", padding ", c.padding, ", ", c.groups, " groups, ",
-                      std::string(NameOf(c.in)), " to ", std::string(NameOf(c.out)),
+  return absl::StrCat(pass, " of [", c.n, ", ", c.h, ", ", c.w, ", ", c.c, "] by ", c.o, " filters of ", c.kh,
+                      " x ", c.kw, ", stride ", c.stride, ", padding ", c.padding, ", ", c.groups,
+                      " groups, ", std::string(NameOf(c.in)), " to ", std::string(NameOf(c.out)),
                       c.bias.has_value() ? ", with a bias" : "");
 }
 
@@ -193,7 +193,8 @@ OperationNames NamesOf(ConvolutionPass pass) {
 }
 
 // result = sums [+ bias], rounded into the result's dtype.
-Descriptor MakeRounding(Calls& calls, const Convolution& c, const Descriptor& sums, const Descriptor& result) {
+Descriptor MakeRounding(Calls& calls, const Convolution& c, const Descriptor& sums,
+                        const Descriptor& result) {
   Descriptor pointwise(calls, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
   pointwise.Set(calls, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE,
                 c.bias.has_value() ? CUDNN_POINTWISE_ADD : CUDNN_POINTWISE_IDENTITY);
@@ -221,7 +222,9 @@ Descriptor MakeGraph(Calls& calls, cudnnHandle_t handle, const Convolution& c) {
                              : c.pass == ConvolutionPass::kBackwardData ? x
                                                                         : w;
   const Descriptor sums = two ? MakeTensor(calls, tensors.sums, kSums, /*is_virtual=*/true) : Descriptor();
-  const auto operand = [&](const Descriptor& d) -> const Descriptor& { return two && &d == &result ? sums : d; };
+  const auto operand = [&](const Descriptor& d) -> const Descriptor& {
+    return two && &d == &result ? sums : d;
+  };
   const OperationNames names = NamesOf(c.pass);
   Descriptor operation(calls, names.type);
   operation.Set(calls, names.convolution, convolution);
@@ -268,7 +271,8 @@ bool KeepsPromises(const Descriptor& configuration, const Convolution& c) {
       case CUDNN_NUMERICAL_NOTE_TENSOR_CORE:  // of float32: TensorFloat-32
         if (c.in == DType::kF32 && !c.tf32) return false;
         break;
-      default:  // rounded inputs or sums, FFT, Winograd, not deterministic, and what later versions may come to know
+      default:  // rounded inputs or sums, FFT, Winograd, not deterministic, and what later versions may come
+                // to know
         return false;
     }
   }
@@ -291,8 +295,8 @@ std::vector<Descriptor> Configurations(const Descriptor& graph, cudnnBackendHeur
   int64_t count = 0;
   if (calls.ok()) {
     calls("cudnnBackendGetAttribute",
-          cudnnBackendGetAttribute(heuristics.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-                                   kMostConfigurations, &count, to.data()));
+          cudnnBackendGetAttribute(heuristics.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                                   CUDNN_TYPE_BACKEND_DESCRIPTOR, kMostConfigurations, &count, to.data()));
   }
   found.resize(calls.ok() ? std::min(count, kMostConfigurations) : 0);
   return found;

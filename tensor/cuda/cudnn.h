@@ -7,16 +7,16 @@
 
 namespace halftone::cuda {
 
-// Pointers are aligned to 16 bytes; the pass's result is overwritten, the two others are read. `bias`: null without
-// one.
+// Pointers are aligned to 16 bytes; the pass's result is overwritten, the two others are read. `bias`: null
+// without one.
 //
 // Sums of products of 16-bit numbers are float32, rounded once into the result; neither FFT nor Winograd
 // transformations are used, nor anything whose bits may differ from one call to the next. What computes a
-// convolution is chosen, and where need be compiled, when it first comes, and kept with the device: a second or so for
-// one with a bias, or whose result is wider than its inputs.
+// convolution is chosen, and where need be compiled, when it first comes, and kept with the device: a second
+// or so for one with a bias, or whose result is wider than its inputs.
 //
-// False: cuDNN has nothing for it that keeps these promises, on this GPU, and nothing was done. After an error true:
-// the status says what it was.
+// False: cuDNN has nothing for it that keeps these promises, on this GPU, and nothing was done. After an
+// error true: the status says what it was.
 bool Convolve(Device& device, const Convolution& convolution, void* x, void* w, void* y,
               const void* bias = nullptr);
 

@@ -28,8 +28,8 @@ __device__ inline void StorePacked(T* to, const Wide<T> (&from)[kN]) {
   *reinterpret_cast<Packed<T, kN>*>(to) = packed;
 }
 
-// Calls f(std::integral_constant) with how many elements of T are taken at a time from rows of `n`: as many as one
-// load has, or one where these would not fill a row.
+// Calls f(std::integral_constant) with how many elements of T are taken at a time from rows of `n`: as many
+// as one load has, or one where these would not fill a row.
 template <typename T, typename F>
 void VisitPacked(int64_t n, const F& f) {
   if (n % kPacked<T> == 0) return f(std::integral_constant<int, kPacked<T>>());

@@ -1,4 +1,5 @@
-// Batched products by cuBLASLt of queries, keys and values as they lie; the softmax between them by our own kernels.
+// Batched products by cuBLASLt of queries, keys and values as they lie; the softmax between them by our own
+// kernels.
 #include "tensor/cuda/cublas.h"
 #include "tensor/ops/attention/attention_kernels.h"
 #include "tensor/ops/attention/head_layout.h"
@@ -18,8 +19,12 @@ struct Matrices {
   Matrices Transposed() const { return {tensor, layout, columns, rows, !transposed}; }
 };
 
-Matrices In(const AttentionProblem& p, const Columns& c) { return {c.tensor, LayoutOf(p, c), p.length, p.head_width}; }
-Matrices Squares(const AttentionProblem& p, const Tensor& t) { return {t, SquareLayout(p), p.length, p.length}; }
+Matrices In(const AttentionProblem& p, const Columns& c) {
+  return {c.tensor, LayoutOf(p, c), p.length, p.head_width};
+}
+Matrices Squares(const AttentionProblem& p, const Tensor& t) {
+  return {t, SquareLayout(p), p.length, p.length};
+}
 
 // c = scale * a b, for each head.
 void Multiply(const AttentionProblem& p, const Matrices& a, const Matrices& b, Matrices c, double scale = 1) {
@@ -47,8 +52,8 @@ void Multiply(const AttentionProblem& p, const Matrices& a, const Matrices& b, M
   }
 }
 
-void Forward(const AttentionProblem& p, const Columns& q, const Columns& k, const Columns& v, const Tensor& mask,
-             Tensor& y, Tensor& probabilities) {
+void Forward(const AttentionProblem& p, const Columns& q, const Columns& k, const Columns& v,
+             const Tensor& mask, Tensor& y, Tensor& probabilities) {
   Multiply(p, In(p, q), In(p, k).Transposed(), Squares(p, probabilities), p.scale());
   kSoftmaxKernels.forward(p, mask, probabilities);
   const Tensor kept = DropoutForward(probabilities, p.dropout, p.stream);

@@ -25,8 +25,8 @@ inline HeadLayout SquareLayout(const AttentionProblem& p) {
   return {.first = 0, .item = p.heads * square, .head = square, .row = p.length};
 }
 
-// A batch has one distance from each matrix to the next: over the items of one head, or over the heads of one item,
-// whichever needs fewer products.
+// A batch has one distance from each matrix to the next: over the items of one head, or over the heads of one
+// item, whichever needs fewer products.
 struct HeadBatches {
   explicit HeadBatches(const AttentionProblem& p)
       : over_items(p.batch >= p.heads),

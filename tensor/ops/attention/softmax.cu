@@ -51,8 +51,8 @@ __global__ void ForwardKernel(int64_t rows, int64_t n, int64_t rows_of_item, con
   }
 }
 
-// p (g - sum of g p), where g is the gradient after dropout's own. A thread takes the elements of one block of random
-// numbers at a time.
+// p (g - sum of g p), where g is the gradient after dropout's own. A thread takes the elements of one block
+// of random numbers at a time.
 template <typename T>
 __global__ void BackwardKernel(int64_t rows, int64_t n, const T* probabilities, double dropout, Rng stream,
                                T* gradient) {
@@ -82,7 +82,9 @@ __global__ void BackwardKernel(int64_t rows, int64_t n, const T* probabilities, 
 }
 
 int64_t Rows(const AttentionProblem& p) { return p.batch * p.heads * p.length; }
-cuda::Grid GridOf(const AttentionProblem& p) { return {.blocks = (Rows(p) + kRowsOfABlock - 1) / kRowsOfABlock}; }
+cuda::Grid GridOf(const AttentionProblem& p) {
+  return {.blocks = (Rows(p) + kRowsOfABlock - 1) / kRowsOfABlock};
+}
 
 template <typename T>
 void ForwardOf(const AttentionProblem& p, const Tensor& mask, Tensor& scores) {

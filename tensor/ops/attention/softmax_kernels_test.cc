@@ -56,7 +56,8 @@ TEST(SoftmaxKernelsTest, ForwardIsTheDefinition) {
             // Rounded once; the arithmetic before that is float's.
             const double eps = EpsilonOf(dtype) / 2 + (dtype == DType::kF64 ? 4e-15 : 2e-6);
             const double smallest = dtype == DType::kF16 ? 0x1p-25 : 0;
-            ASSERT_NEAR(actual[row * n + j], expected, eps * expected + smallest) << NameOf(dtype) << " " << row;
+            ASSERT_NEAR(actual[row * n + j], expected, eps * expected + smallest)
+                << NameOf(dtype) << " " << row;
           }
         }
       }
@@ -100,7 +101,8 @@ TEST(SoftmaxKernelsTest, BackwardIsTheDefinition) {
         for (int64_t j = 0; j < p.length; ++j) expected[row + j] = ps[row + j] * (expected[row + j] - across);
       }
       kSoftmaxKernels.backward(p, probabilities, gradient);
-      EXPECT_LE(Distance(ToDoubles(gradient), expected), EpsilonOf(dtype) / 2 + (dtype == DType::kF64 ? 1e-15 : 1e-6))
+      EXPECT_LE(Distance(ToDoubles(gradient), expected),
+                EpsilonOf(dtype) / 2 + (dtype == DType::kF64 ? 1e-15 : 1e-6))
           << NameOf(dtype) << " length " << p.length;
     }
   }
@@ -110,7 +112,8 @@ TEST(HeadLayoutTest, BatchesReachEveryHeadOnce) {
   Device device(nullptr);
   for (const auto& [batch, heads] : {std::pair<int64_t, int64_t>{5, 3}, {2, 4}, {1, 1}, {3, 3}}) {
     const AttentionProblem p = {.batch = batch, .length = 6, .heads = heads, .head_width = 8};
-    const Columns columns = {Tensor::Empty(device, DType::kF32, {batch, p.length, 3 * p.width() + 1}), p.width()};
+    const Columns columns = {Tensor::Empty(device, DType::kF32, {batch, p.length, 3 * p.width() + 1}),
+                             p.width()};
     for (const HeadLayout& layout : {LayoutOf(p, columns), SquareLayout(p)}) {
       const HeadBatches batches(p);
       EXPECT_EQ(batches.products, std::min(batch, heads));

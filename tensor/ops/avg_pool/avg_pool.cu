@@ -88,11 +88,14 @@ void Visit(const AvgPoolProblem& p, const F& f) {
 const AvgPoolKernels kAvgPoolKernels = {
     .forward =
         [](const AvgPoolProblem& p, const Tensor& x, Tensor& y) {
-          Visit(p, [&](auto type, auto packed) { ForwardOf<decltype(type), decltype(packed)::value>(p, x, y); });
+          Visit(p,
+                [&](auto type, auto packed) { ForwardOf<decltype(type), decltype(packed)::value>(p, x, y); });
         },
     .backward =
         [](const AvgPoolProblem& p, const Tensor& dy, Tensor& dx) {
-          Visit(p, [&](auto type, auto packed) { BackwardOf<decltype(type), decltype(packed)::value>(p, dy, dx); });
+          Visit(p, [&](auto type, auto packed) {
+            BackwardOf<decltype(type), decltype(packed)::value>(p, dy, dx);
+          });
         },
 };
 

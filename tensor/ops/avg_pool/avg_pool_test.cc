@@ -52,7 +52,8 @@ TEST(AvgPoolTest, HasTheBitsOfTheReferenceOnEveryDevice) {
     for (const int64_t c : {1, 10, 64, 67}) {
       for (const auto& [out_h, out_w] : {std::pair{1, 1}, {2, 3}, {5, 7}, {7, 8}}) {
         SCOPED_TRACE(testing::Message() << NameOf(dtype) << " C " << c << " to " << out_h << " x " << out_w);
-        const AvgPoolProblem p = {.dtype = dtype, .n = 2, .h = 5, .w = 7, .c = c, .out_h = out_h, .out_w = out_w};
+        const AvgPoolProblem p = {
+            .dtype = dtype, .n = 2, .h = 5, .w = 7, .c = c, .out_h = out_h, .out_w = out_w};
         const Tensor x = RandomTensor(device, dtype, {p.n, p.h, p.w, c}, 1);
         Tensor y = Tensor::Empty(device, dtype, {p.n, out_h, out_w, c}), dx = x.Clone();
         for (int64_t r = 0; r < p.n * p.out_h; ++r) reference.forward(p, r, x.raw(), y.raw());

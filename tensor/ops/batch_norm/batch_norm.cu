@@ -12,8 +12,8 @@ using cuda::Wide;
 int64_t Channels(const Tensor& x) { return x.shape()[-1]; }
 int64_t Rows(const Tensor& x) { return x.elements() / Channels(x); }
 
-// Moments of kN channels, of what is left of x when a pivot is taken off: the pivot is a value of the channel, so
-// what is left is about as large as x deviates, however far from zero x is.
+// Moments of kN channels, of what is left of x when a pivot is taken off: the pivot is a value of the
+// channel, so what is left is about as large as x deviates, however far from zero x is.
 template <typename T, int kN>
 struct MomentsBody {
   using A = Wide<T>;
@@ -233,7 +233,8 @@ struct InputGradientBody {
 };
 
 template <typename T, int kN>
-Affine<Wide<T>, kN> AffineOf(const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& inv_std) {
+Affine<Wide<T>, kN> AffineOf(const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                             const Tensor& inv_std) {
   using S = Wide<T>;
   return {mean.device_data<S>(), inv_std.device_data<S>(), gamma.device_data<S>(), beta.device_data<S>()};
 }
@@ -256,8 +257,9 @@ void Normalise(const Tensor& x, const Tensor& residual, BatchNormActivation acti
 }
 
 template <typename T, int kN>
-void ForwardOf(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& running_mean, Tensor& running_var,
-               const BatchNormOptions& options, const Tensor& residual, BatchNormResult& result) {
+void ForwardOf(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& running_mean,
+               Tensor& running_var, const BatchNormOptions& options, const Tensor& residual,
+               BatchNormResult& result) {
   using S = Wide<T>;
   Device& device = x.device();
   const int64_t rows = Rows(x), channels = Channels(x);
@@ -292,16 +294,17 @@ void InverseDeviations(const Tensor& variance, double eps, Tensor& inv_std) {
 
 template <typename T, int kN>
 void InferenceOf(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                 const Tensor& running_var, const BatchNormOptions& options, const Tensor& residual, Tensor& y) {
+                 const Tensor& running_var, const BatchNormOptions& options, const Tensor& residual,
+                 Tensor& y) {
   Tensor inv_std = Tensor::Empty(x.device(), running_var.dtype(), running_var.shape());
   InverseDeviations<Wide<T>>(running_var, options.eps, inv_std);
   Normalise<T, kN>(x, residual, options.activation, AffineOf<T, kN>(gamma, beta, running_mean, inv_std), y);
 }
 
 template <typename T, int kN>
-void BackwardOf(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& inv_std,
-                const Tensor& dy, BatchNormActivation activation, const Tensor& residual_y,
-                BatchNormGradients& gradients) {
+void BackwardOf(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                const Tensor& inv_std, const Tensor& dy, BatchNormActivation activation,
+                const Tensor& residual_y, BatchNormGradients& gradients) {
   using S = Wide<T>;
   Device& device = x.device();
   const int64_t rows = Rows(x), channels = Channels(x);
@@ -330,15 +333,16 @@ void BackwardOf(const Tensor& x, const Tensor& gamma, const Tensor& beta, const 
                                        .activation = activation,
                                        .affine = affine},
                    finish);
-  cuda::ForColumns(device, rows, channels,
-                   InputGradientBody<T, kN>{.x = x.device_data<T>(),
-                                            .dy = (writes ? gradients.dresidual : dy).template device_data<T>(),
-                                            .dx = gradients.dx.device_data<T>(),
-                                            .coefficients = coefficients.device_data<S>(),
-                                            .channels = channels,
-                                            .padded_channels = padded_channels,
-                                            .activation = writes ? BatchNormActivation::kNone : activation,
-                                            .affine = affine});
+  cuda::ForColumns(
+      device, rows, channels,
+      InputGradientBody<T, kN>{.x = x.device_data<T>(),
+                               .dy = (writes ? gradients.dresidual : dy).template device_data<T>(),
+                               .dx = gradients.dx.device_data<T>(),
+                               .coefficients = coefficients.device_data<S>(),
+                               .channels = channels,
+                               .padded_channels = padded_channels,
+                               .activation = writes ? BatchNormActivation::kNone : activation,
+                               .affine = affine});
 }
 
 // Calls f(T(), std::integral_constant<int, kN>).
@@ -366,8 +370,8 @@ __global__ void KeepRunningKernel(int64_t channels, const S* moved_mean, const S
 }
 
 template <typename S>
-void KeepRunningOf(const Tensor& moved_mean, const Tensor& moved_var, Tensor& running_mean, Tensor& running_var,
-                   Tensor& batches) {
+void KeepRunningOf(const Tensor& moved_mean, const Tensor& moved_var, Tensor& running_mean,
+                   Tensor& running_var, Tensor& batches) {
   cuda::Launch(moved_mean.device(), {.blocks = 1}, KeepRunningKernel<S>, moved_mean.elements(),
                moved_mean.device_data<S>(), moved_var.device_data<S>(), running_mean.device_data<S>(),
                running_var.device_data<S>(), batches.device_data<int64_t>());
@@ -383,11 +387,12 @@ void KeepRunning(const Tensor& moved_mean, const Tensor& moved_var, Tensor& runn
 
 const BatchNormKernels kBatchNormKernels = {
     .forward =
-        [](const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& running_mean, Tensor& running_var,
-           const BatchNormOptions& options, const Tensor& residual, BatchNormResult& result) {
+        [](const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& running_mean,
+           Tensor& running_var, const BatchNormOptions& options, const Tensor& residual,
+           BatchNormResult& result) {
           Visit(x, [&](auto type, auto packed) {
-            ForwardOf<decltype(type), decltype(packed)::value>(x, gamma, beta, running_mean, running_var, options,
-                                                               residual, result);
+            ForwardOf<decltype(type), decltype(packed)::value>(x, gamma, beta, running_mean, running_var,
+                                                               options, residual, result);
           });
         },
     .keep_running = KeepRunning,
@@ -395,13 +400,13 @@ const BatchNormKernels kBatchNormKernels = {
         [](const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
            const Tensor& running_var, const BatchNormOptions& options, const Tensor& residual, Tensor& y) {
           Visit(x, [&](auto type, auto packed) {
-            InferenceOf<decltype(type), decltype(packed)::value>(x, gamma, beta, running_mean, running_var, options,
-                                                                 residual, y);
+            InferenceOf<decltype(type), decltype(packed)::value>(x, gamma, beta, running_mean, running_var,
+                                                                 options, residual, y);
           });
         },
     .backward =
-        [](const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& inv_std,
-           const Tensor& dy, BatchNormActivation activation, const Tensor& residual_y,
+        [](const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+           const Tensor& inv_std, const Tensor& dy, BatchNormActivation activation, const Tensor& residual_y,
            BatchNormGradients& gradients) {
           Visit(x, [&](auto type, auto packed) {
             BackwardOf<decltype(type), decltype(packed)::value>(x, gamma, beta, mean, inv_std, dy, activation,

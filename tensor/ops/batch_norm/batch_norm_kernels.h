@@ -15,9 +15,10 @@ struct BatchNormKernels {
   void (*keep_running)(const Tensor& moved_mean, const Tensor& moved_var, Tensor& running_mean,
                        Tensor& running_var, Tensor& batches);
   void (*inference)(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                    const Tensor& running_var, const BatchNormOptions& options, const Tensor& residual, Tensor& y);
-  // gradients.dresidual: to be written, by what residual_y tells; undefined where it is dy, or where there is no
-  // residual. Then residual_y is undefined too, and dx is that of dy itself if there was a residual.
+                    const Tensor& running_var, const BatchNormOptions& options, const Tensor& residual,
+                    Tensor& y);
+  // gradients.dresidual: to be written, by what residual_y tells; undefined where it is dy, or where there is
+  // no residual. Then residual_y is undefined too, and dx is that of dy itself if there was a residual.
   void (*backward)(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
                    const Tensor& inv_std, const Tensor& dy, BatchNormActivation activation,
                    const Tensor& residual_y, BatchNormGradients& gradients);

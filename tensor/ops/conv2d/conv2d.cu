@@ -50,18 +50,20 @@ bool Convolve(const Conv2dProblem& p, Operands& operands, bool tf32, const Tenso
 
 bool AllowsTf32(Device& device) { return device.Resource<cuda::MathOptions>().tf32; }
 
-// What cuDNN refuses in 16 bits, it does in float32. Every float16 and every bfloat16 is a TensorFloat-32: products
-// and sums are the same, at the price of wider copies. False: it refuses that too.
+// What cuDNN refuses in 16 bits, it does in float32. Every float16 and every bfloat16 is a TensorFloat-32:
+// products and sums are the same, at the price of wider copies. False: it refuses that too.
 bool ConvolveWidened(const Conv2dProblem& p, Operands& operands) {
   Operands wide = operands;
   for (Tensor* t : {&wide.x, &wide.w, &wide.y}) {
     if (t != &wide.result()) *t = Cast(*t, DType::kF32);
   }
   Tensor& result = operands.result();
-  if (result.dtype() != DType::kF32) wide.result() = Tensor::Empty(result.device(), DType::kF32, result.shape());
+  if (result.dtype() != DType::kF32)
+    wide.result() = Tensor::Empty(result.device(), DType::kF32, result.shape());
   if (!Convolve(p, wide, /*tf32=*/true)) return false;
-  result.device().SayOnce(absl::StrCat("some ", std::string(NameOf(operands.in())),
-                                       " convolutions run on float32 copies: cuDNN has nothing else for them here"));
+  result.device().SayOnce(
+      absl::StrCat("some ", std::string(NameOf(operands.in())),
+                   " convolutions run on float32 copies: cuDNN has nothing else for them here"));
   result = Cast(wide.result(), result.dtype());
   return true;
 }
@@ -103,7 +105,8 @@ void Forward(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const Ten
 void BackwardData(const Conv2dProblem& p, const Tensor& dy, const Tensor& w, Tensor& dx) {
   Operands operands = {.pass = ConvolutionPass::kBackwardData, .x = dx, .y = dy};
   if (!IsDepthwise(p)) operands.w = ChannelsLast(p, w);
-  if (IsDepthwise(p) || !ConvolveByCudnn(p, operands)) kDirectConv2dKernels.backward_data(p, dy, w, operands.x);
+  if (IsDepthwise(p) || !ConvolveByCudnn(p, operands))
+    kDirectConv2dKernels.backward_data(p, dy, w, operands.x);
   dx = operands.x;
 }
 

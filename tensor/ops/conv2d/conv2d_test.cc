@@ -87,7 +87,8 @@ TEST(Conv2dTest, ForwardIsTheRoundedSum) {
         ExpectRounded(y, exact, magnitudes, p.w_shape().elements() / p.o + 1);
       });
       SCOPED_TRACE("on this device");
-      ExpectRounded(Conv2dForward(x, w, bias, c.options), exact, magnitudes, p.w_shape().elements() / p.o + 1);
+      ExpectRounded(Conv2dForward(x, w, bias, c.options), exact, magnitudes,
+                    p.w_shape().elements() / p.o + 1);
     }
   });
 }

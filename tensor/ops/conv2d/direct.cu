@@ -13,7 +13,9 @@ constexpr int kChannels = 4;
 constexpr int kTaps = 3;
 
 // Row or column that tap `tap` of output `out` reads.
-__device__ int64_t Input(const Conv2dProblem& p, int64_t out, int64_t tap) { return out * p.stride + tap - p.padding; }
+__device__ int64_t Input(const Conv2dProblem& p, int64_t out, int64_t tap) {
+  return out * p.stride + tap - p.padding;
+}
 
 // The output whose tap `tap` reads row or column `in`; -1 for none of `outputs`.
 __device__ int64_t Output(const Conv2dProblem& p, int64_t in, int64_t tap, int64_t outputs) {
@@ -140,7 +142,8 @@ void AnyForward(const Conv2dProblem& p, const T* x, const T* w, R* y, const Devi
 template <typename T, typename R>
 void AnyBackwardData(const Conv2dProblem& p, const T* dy, const T* w, R* dx, const Device& device) {
   cuda::ForEach(device, p.n * p.h * p.w * p.c, [=] __device__(int64_t index) {
-    const int64_t c = index % p.c, group_c = p.c / p.groups, group_o = p.o / p.groups, first_o = c / group_c * group_o;
+    const int64_t c = index % p.c, group_c = p.c / p.groups, group_o = p.o / p.groups,
+                  first_o = c / group_c * group_o;
     const auto at = cuda::Pixel::Of(index / p.c, p.h, p.w);
     Wide<T> sum = 0;
     for (int64_t a = 0; a < p.kh; ++a) {
@@ -169,7 +172,8 @@ __global__ void AnyBackwardWeightsKernel(Conv2dProblem p, const T* x, const T* d
     const auto at = cuda::Pixel::Of(row, p.out_h, p.out_w);
     const int64_t h = Input(p, at.row, a), column = Input(p, at.column, b);
     if (!Inside(h, p.h) || !Inside(column, p.w)) continue;
-    sum = std::fma(cuda::Load(x + ((at.n * p.h + h) * p.w + column) * p.c + c), cuda::Load(dy + row * p.o + o), sum);
+    sum = std::fma(cuda::Load(x + ((at.n * p.h + h) * p.w + column) * p.c + c),
+                   cuda::Load(dy + row * p.o + o), sum);
   }
   sum = cuda::BlockReduce(sum, cuda::Plus());
   if (threadIdx.x == 0) dw[weight] = sum;
@@ -241,8 +245,8 @@ void DepthwiseBackwardWeights(const Conv2dProblem& p, const Tensor& x, const Ten
 
 template <typename T>
 void AnyBackwardWeights(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Tensor& dw) {
-  cuda::Launch(x.device(), {.blocks = dw.elements(), .threads = 64}, AnyBackwardWeightsKernel<T>, p, x.device_data<T>(),
-               dy.device_data<T>(), dw.device_data<Wide<T>>());
+  cuda::Launch(x.device(), {.blocks = dw.elements(), .threads = 64}, AnyBackwardWeightsKernel<T>, p,
+               x.device_data<T>(), dy.device_data<T>(), dw.device_data<Wide<T>>());
 }
 
 }  // namespace

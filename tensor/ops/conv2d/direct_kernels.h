@@ -10,8 +10,8 @@ namespace halftone::ops {
 // Every channel by itself: no tensor cores needed, and as fast as memory.
 inline bool IsDepthwise(const Conv2dProblem& p) { return p.groups == p.c && p.groups == p.o; }
 
-// As Conv2dKernels, without a bias. y and dx may be float32 where the inputs have 16 bits. Depthwise convolutions are
-// fast, the others are not.
+// As Conv2dKernels, without a bias. y and dx may be float32 where the inputs have 16 bits. Depthwise
+// convolutions are fast, the others are not.
 struct DirectConv2dKernels {
   void (*forward)(const Conv2dProblem& problem, const Tensor& x, const Tensor& w, Tensor& y);
   void (*backward_data)(const Conv2dProblem& problem, const Tensor& dy, const Tensor& w, Tensor& dx);

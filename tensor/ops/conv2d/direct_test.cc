@@ -39,8 +39,9 @@ void ForEachProblem(F&& f) {
     for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16, DType::kF16}) {
       for (const bool wider : {false, true}) {
         if (wider && SizeOf(dtype) != 2) continue;
-        SCOPED_TRACE(absl::StrCat(std::string(NameOf(dtype)), wider ? " to float32" : "", " x ", c.x.ToString(), " w ",
-                                  c.w.ToString(), " stride ", c.options.stride, " groups ", c.options.groups));
+        SCOPED_TRACE(absl::StrCat(std::string(NameOf(dtype)), wider ? " to float32" : "", " x ",
+                                  c.x.ToString(), " w ", c.w.ToString(), " stride ", c.options.stride,
+                                  " groups ", c.options.groups));
         f(device, dtype, Conv2dProblem::Of(dtype, c.x, c.w, c.options), wider);
       }
     }
@@ -92,8 +93,8 @@ TEST(DirectConv2dTest, MovesTheChannelsOfFilters) {
   Device device(std::make_unique<simt::SimtAccelerator>(), nullptr);
   for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16, DType::kF16}) {
     constexpr int64_t kOutputs = 4, kInputs = 5, kTapRows = 2, kTapColumns = 3;
-    const Conv2dProblem p = Conv2dProblem::Of(dtype, {1, 6, 6, 2 * kInputs}, {kOutputs, kInputs, kTapRows, kTapColumns},
-                                              {.groups = 2});
+    const Conv2dProblem p = Conv2dProblem::Of(dtype, {1, 6, 6, 2 * kInputs},
+                                              {kOutputs, kInputs, kTapRows, kTapColumns}, {.groups = 2});
     const Tensor w = Random(device, dtype, p.w_shape(), 1);
     Tensor last = Tensor::Empty(device, dtype, w.shape()), back = last.Clone();
     kDirectConv2dKernels.channels_last(p, w, last);
@@ -103,7 +104,8 @@ TEST(DirectConv2dTest, MovesTheChannelsOfFilters) {
     for (int64_t i = 0; i < w.elements(); ++i) {
       const int64_t c = i % kInputs, tap = i / kInputs % (kTapRows * kTapColumns),
                     o = i / (kInputs * kTapRows * kTapColumns);
-      EXPECT_EQ(after.data<double>()[i], before.data<double>()[(o * kInputs + c) * kTapRows * kTapColumns + tap]);
+      EXPECT_EQ(after.data<double>()[i],
+                before.data<double>()[(o * kInputs + c) * kTapRows * kTapColumns + tap]);
     }
   }
 }

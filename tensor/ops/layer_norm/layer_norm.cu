@@ -1,5 +1,5 @@
-// A row a warp, or a block where it is long: passed over two or three times, of which the first brings it into the
-// nearest cache.
+// A row a warp, or a block where it is long: passed over two or three times, of which the first brings it
+// into the nearest cache.
 #include "tensor/cuda/columns.cuh"
 #include "tensor/ops/layer_norm/layer_norm_kernels.h"
 
@@ -148,7 +148,8 @@ __global__ void ForwardKernel(int64_t rows, int64_t n, double eps, ForwardArrays
 
 // With g = dy * gamma:  dx = inv_std * (g - mean(g) - z * mean(g * z)).
 template <typename T, int kN, int kTeam>
-__global__ void InputGradientKernel(int64_t rows, Normalised<T> normalised, const T* dy, const Wide<T>* gamma, T* dx) {
+__global__ void InputGradientKernel(int64_t rows, Normalised<T> normalised, const T* dy, const Wide<T>* gamma,
+                                    T* dx) {
   using A = Wide<T>;
   const Team<kTeam> team;
   if (team.row >= rows) return;
@@ -204,7 +205,8 @@ void Choose(int64_t rows, int64_t n, Kernel warp, Kernel block, const F& f) {
 }
 
 template <typename T, int kN>
-void ForwardOf(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, LayerNormResult& result) {
+void ForwardOf(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps,
+               LayerNormResult& result) {
   using A = Wide<T>;
   const ForwardArrays<T> arrays = {.x = x.device_data<T>(),
                                    .gamma = gamma.device_data<A>(),
@@ -215,12 +217,14 @@ void ForwardOf(const Tensor& x, const Tensor& gamma, const Tensor& beta, double 
                                    .kept = result.normalised.device_raw(),
                                    .keep = result.normalised.dtype()};
   Choose(Rows(x), Length(x), ForwardKernel<T, kN, cuda::kWarp>, ForwardKernel<T, kN, cuda::kThreads>,
-         [&](auto kernel, cuda::Grid grid) { cuda::Launch(x.device(), grid, kernel, Rows(x), Length(x), eps, arrays); });
+         [&](auto kernel, cuda::Grid grid) {
+           cuda::Launch(x.device(), grid, kernel, Rows(x), Length(x), eps, arrays);
+         });
 }
 
 template <typename T, int kN>
-void BackwardOf(const Tensor& x, const Tensor& mean, const Tensor& kept, const Tensor& gamma, const Tensor& inv_std,
-                const Tensor& dy, LayerNormGradients& gradients) {
+void BackwardOf(const Tensor& x, const Tensor& mean, const Tensor& kept, const Tensor& gamma,
+                const Tensor& inv_std, const Tensor& dy, LayerNormGradients& gradients) {
   using A = Wide<T>;
   const int64_t rows = Rows(dy), n = Length(dy);
   const Normalised<T> normalised = {.n = n,
@@ -261,10 +265,11 @@ const LayerNormKernels kLayerNormKernels = {
           });
         },
     .backward =
-        [](const Tensor& x, const Tensor& mean, const Tensor& normalised, const Tensor& gamma, const Tensor& inv_std,
-           const Tensor& dy, LayerNormGradients& gradients) {
+        [](const Tensor& x, const Tensor& mean, const Tensor& normalised, const Tensor& gamma,
+           const Tensor& inv_std, const Tensor& dy, LayerNormGradients& gradients) {
           Visit(dy, [&](auto type, auto packed) {
-            BackwardOf<decltype(type), decltype(packed)::value>(x, mean, normalised, gamma, inv_std, dy, gradients);
+            BackwardOf<decltype(type), decltype(packed)::value>(x, mean, normalised, gamma, inv_std, dy,
+                                                                gradients);
           });
         },
 };

@@ -10,7 +10,8 @@ namespace halftone::ops {
 // Shapes and dtypes are checked, results are there, not initialised; there is a row.
 struct LayerNormKernels {
   // result.normalised undefined: it is not wanted.
-  void (*forward)(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, LayerNormResult& result);
+  void (*forward)(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps,
+                  LayerNormResult& result);
   // Either x and mean are undefined, or normalised.
   void (*backward)(const Tensor& x, const Tensor& mean, const Tensor& normalised, const Tensor& gamma,
                    const Tensor& inv_std, const Tensor& dy, LayerNormGradients& gradients);

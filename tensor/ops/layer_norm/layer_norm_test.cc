@@ -172,7 +172,8 @@ TEST(LayerNormTest, IsAccurateFarFromZeroAndForTinyVariances) {
 TEST(LayerNormTest, RowsOfAnyLength) {
   for (const int64_t n : {1, 7, 1001, 1024, 1032, 3000}) {
     const Pair pair = RunInBoth(DType::kF32, {2, n}, -1, 2, 1e-5);
-    for (size_t i = 0; i < pair.actual.size(); ++i) EXPECT_LE(Distance(pair.actual[i], pair.expected[i]), 2e-6) << n;
+    for (size_t i = 0; i < pair.actual.size(); ++i)
+      EXPECT_LE(Distance(pair.actual[i], pair.expected[i]), 2e-6) << n;
   }
 }
 

@@ -57,7 +57,9 @@ void AddOf(const Tensor& sums, const Tensor& bias, Tensor& y) {
 template <typename T, int kN>
 void GradientOf(const Tensor& dy, Tensor& db) {
   Wide<T>* to = db.device_data<Wide<T>>();
-  const auto finish = [=] __device__(int64_t c, const double(&sums)[1]) { to[c] = static_cast<Wide<T>>(sums[0]); };
+  const auto finish = [=] __device__(int64_t c, const double(&sums)[1]) {
+    to[c] = static_cast<Wide<T>>(sums[0]);
+  };
   cuda::SumColumns(dy.device(), Rows(dy), Channels(dy),
                    GradientSums<T, kN>{.dy = dy.device_data<T>(), .channels = Channels(dy)}, finish);
 }
@@ -83,7 +85,8 @@ const BiasKernels kBiasKernels = {
         },
     .gradient =
         [](const Tensor& dy, Tensor& db) {
-          Visit(dy, [&](auto type, auto packed) { GradientOf<decltype(type), decltype(packed)::value>(dy, db); });
+          Visit(dy,
+                [&](auto type, auto packed) { GradientOf<decltype(type), decltype(packed)::value>(dy, db); });
         },
 };
 

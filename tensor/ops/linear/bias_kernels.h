@@ -1,5 +1,5 @@
-// What a linear map and a convolution do with a bias beside their products, on an accelerator: of any tensor as
-// rows of channels.
+// What a linear map and a convolution do with a bias beside their products, on an accelerator: of any tensor
+// as rows of channels.
 #ifndef HALFTONE_TENSOR_OPS_LINEAR_BIAS_KERNELS_H_
 #define HALFTONE_TENSOR_OPS_LINEAR_BIAS_KERNELS_H_
 
@@ -8,8 +8,8 @@
 namespace halftone::ops {
 
 struct BiasKernels {
-  // y [..., N] = sums + bias, rounded once. sums: float32, or float64 where y is; may be y itself. bias [N]: of y's
-  // dtype, or float32.
+  // y [..., N] = sums + bias, rounded once. sums: float32, or float64 where y is; may be y itself. bias [N]:
+  // of y's dtype, or float32.
   void (*add)(const Tensor& sums, const Tensor& bias, Tensor& y);
   // db [N], float32 or float64 where dy is: the sums of dy [..., N] over all but the last dimension.
   void (*gradient)(const Tensor& dy, Tensor& db);

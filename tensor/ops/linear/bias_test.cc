@@ -45,7 +45,8 @@ TEST(BiasKernelsTest, AddsAndRoundsOnce) {
 TEST(BiasKernelsTest, GradientIsTheSumOverAllRows) {
   const auto device = SimtDevice();
   for (const DType dtype : kDTypes) {
-    for (const Shape& shape : {Shape{1, 1}, Shape{37, 10}, Shape{2, 30, 50, 64}, Shape{900, 300}, Shape{5000, 3}}) {
+    for (const Shape& shape :
+         {Shape{1, 1}, Shape{37, 10}, Shape{2, 30, 50, 64}, Shape{900, 300}, Shape{5000, 3}}) {
       const Tensor dy = Random(*device, dtype, shape, 1);
       const int64_t channels = shape[-1], rows = dy.elements() / channels;
       Tensor db = Tensor::Empty(*device, Master(dtype), {channels});

@@ -27,7 +27,8 @@ void Forward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Ten
   // cuBLASLt adds none to float64, and in 16 bits only one of 16 bits.
   if (bias.dtype() == p.dtype && p.dtype != DType::kF64) {
     product.bias = true;
-    if (cuda::MultiplyAndAdd(y.device(), product, x.device_raw(), w.device_raw(), bias.device_raw(), y.device_raw())) {
+    if (cuda::MultiplyAndAdd(y.device(), product, x.device_raw(), w.device_raw(), bias.device_raw(),
+                             y.device_raw())) {
       return;
     }
     product.bias = false;

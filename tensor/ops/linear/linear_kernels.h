@@ -7,12 +7,14 @@
 
 namespace halftone::ops {
 
-// Shapes and dtypes are checked, results are there, not initialised; the problem is not empty. `bias` and grads.db
-// may be undefined.
+// Shapes and dtypes are checked, results are there, not initialised; the problem is not empty. `bias` and
+// grads.db may be undefined.
 struct LinearKernels {
-  void (*forward)(const LinearProblem& problem, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y);
+  void (*forward)(const LinearProblem& problem, const Tensor& x, const Tensor& w, const Tensor& bias,
+                  Tensor& y);
   void (*backward_data)(const LinearProblem& problem, const Tensor& dy, const Tensor& w, Tensor& dx);
-  void (*backward_weights)(const LinearProblem& problem, const Tensor& x, const Tensor& dy, WeightGradients& grads);
+  void (*backward_weights)(const LinearProblem& problem, const Tensor& x, const Tensor& dy,
+                           WeightGradients& grads);
 };
 
 extern const LinearKernels kLinearKernels;

@@ -118,11 +118,13 @@ TEST(LinearTest, EveryDeviceGivesTheRoundedSums) {
     const Tensor x = Random(device, p.dtype, {p.m, p.k}, 1), w = Random(device, p.dtype, {p.n, p.k}, 2);
     const Tensor dy = Random(device, p.dtype, {p.m, p.n}, 3);
     const DType master = p.dtype == DType::kF64 ? DType::kF64 : DType::kF32;
-    for (const Tensor& bias : {Tensor(), Random(device, DType::kF32, {p.n}, 4), Random(device, p.dtype, {p.n}, 5)}) {
+    for (const Tensor& bias :
+         {Tensor(), Random(device, DType::kF32, {p.n}, 4), Random(device, p.dtype, {p.n}, 5)}) {
       Tensor exact = Tensor::Empty(device, DType::kF64, {p.m, p.n}), magnitudes = exact.Clone();
       const bool has_bias = bias.defined();
       kLinearReference.forward(Exact(p), ToF64(x), ToF64(w), has_bias ? ToF64(bias) : bias, &exact);
-      kLinearReference.forward(Exact(p), Magnitude(x), Magnitude(w), has_bias ? Magnitude(bias) : bias, &magnitudes);
+      kLinearReference.forward(Exact(p), Magnitude(x), Magnitude(w), has_bias ? Magnitude(bias) : bias,
+                               &magnitudes);
       ExpectRounded(LinearForward(x, w, bias), exact, magnitudes, p.k + 1);
     }
     Tensor exact = Tensor::Empty(device, DType::kF64, {p.m, p.k}), magnitudes = exact.Clone();

@@ -22,8 +22,8 @@ struct ForwardBody {
     Wide<T> largest[kN] = {};
     for (int64_t h = first_h; h < p.Last(at.row, p.h); ++h) {
       for (int64_t w = first_w; w < p.Last(at.column, p.w); ++w) {
-        const auto candidate = *reinterpret_cast<const cuda::Packed<T, kN>*>(
-            x + ((at.n * p.h + h) * p.w + w) * p.c + column);
+        const auto candidate =
+            *reinterpret_cast<const cuda::Packed<T, kN>*>(x + ((at.n * p.h + h) * p.w + w) * p.c + column);
         const bool first = h == first_h && w == first_w;
         for (int c = 0; c < kN; ++c) {
           const Wide<T> value = cuda::Load(&candidate.element[c]);
@@ -88,14 +88,16 @@ struct BackwardBody {
 
 template <typename T, int kN>
 void ForwardOf(const MaxPoolProblem& p, const Tensor& x, Tensor& y, Tensor& index) {
-  cuda::ForColumns(x.device(), p.n * p.out_h * p.out_w, p.c,
-                   ForwardBody<T, kN>{p, x.device_data<T>(), y.device_data<T>(), index.device_data<uint8_t>()});
+  cuda::ForColumns(
+      x.device(), p.n * p.out_h * p.out_w, p.c,
+      ForwardBody<T, kN>{p, x.device_data<T>(), y.device_data<T>(), index.device_data<uint8_t>()});
 }
 
 template <typename T, int kN>
 void BackwardOf(const MaxPoolProblem& p, const Tensor& dy, const Tensor& index, Tensor& dx) {
-  cuda::ForColumns(dy.device(), p.n * p.h * p.w, p.c,
-                   BackwardBody<T, kN>{p, dy.device_data<T>(), index.device_data<uint8_t>(), dx.device_data<T>()});
+  cuda::ForColumns(
+      dy.device(), p.n * p.h * p.w, p.c,
+      BackwardBody<T, kN>{p, dy.device_data<T>(), index.device_data<uint8_t>(), dx.device_data<T>()});
 }
 
 // Calls f(T(), std::integral_constant<int, kN>).

@@ -107,8 +107,8 @@ TEST(MaxPoolTest, HasTheBitsOfTheReferenceOnEveryDevice) {
   Device& device = TestDevice();
   for (const DType dtype : kFloatDTypes) {
     for (const Case& c : Cases()) {
-      SCOPED_TRACE(testing::Message() << NameOf(dtype) << " H " << c.h << " W " << c.w << " C " << c.c << " window "
-                                      << c.options.window << " stride " << c.options.stride);
+      SCOPED_TRACE(testing::Message() << NameOf(dtype) << " H " << c.h << " W " << c.w << " C " << c.c
+                                      << " window " << c.options.window << " stride " << c.options.stride);
       const MaxPoolProblem problem = Problem(dtype, c);
       const Outcome expected = OutcomeOf(device, kReferenceMaxPool, problem);
       const Tensor x = ValuesWithTies(device, dtype, {c.n, c.h, c.w, c.c});

@@ -46,10 +46,11 @@ constexpr BlockScaleFactors E4m3FactorsOf(float tensor_scale, int32_t amax) {
   return {1.0f / tensor_scale / rounded, rounded * tensor_scale};
 }
 
-// NVFP4's g, from the largest magnitude of the tensor.
-constexpr float kLeastTensorScale = 0x1p-120f, kMostTensorScale = 0x1p118f;
+// NVFP4's g, and what it is from the largest magnitude of the tensor.
+inline constexpr float kLeastTensorScale = 0x1p-120f, kMostTensorScale = 0x1p118f;
 constexpr float TensorScaleOf(float amax) {
-  return amax == 0 ? 1 : std::clamp(amax / (448.0f * 6.0f), kLeastTensorScale, kMostTensorScale);
+  constexpr float kLeast = kLeastTensorScale, kMost = kMostTensorScale;  // a GPU has no reference to a global
+  return amax == 0 ? 1 : std::clamp(amax / (448.0f * 6.0f), kLeast, kMost);
 }
 
 }  // namespace halftone::quant_internal

@@ -12,6 +12,7 @@
 #include "io/open_array_file.h"
 #include "io/safetensors.h"
 #include "io/test_files.h"
+#include "testing/device.h"
 #include "testing/variations.h"
 
 namespace halftone {
@@ -69,6 +70,16 @@ TEST(ArraySafetyTest, EveryTypeAsItsValues) {
     EXPECT_TRUE(status.ok()) << status;
     EXPECT_EQ(calls, 1);
     EXPECT_EQ(read, kElements * SizeOf(type));
+    const absl::Status by_device = CheckArrays(
+        *file, Requests(*file),
+        [&](size_t, const SafetyCheck& check) {
+          ++calls;
+          ExpectSame(check, expected);
+          return absl::OkStatus();
+        },
+        [](uint64_t) {}, &TestDevice());
+    EXPECT_TRUE(by_device.ok()) << by_device;
+    EXPECT_EQ(calls, 2);
   }
 }
 

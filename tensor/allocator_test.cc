@@ -1,7 +1,9 @@
 #include "tensor/allocator.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -95,6 +97,50 @@ TEST(AllocatorTest, ABlockThatOutlivesItsPoolIsEverybodysOnceItIsFreed) {
   allocator.Free(block);
   EXPECT_EQ(allocator.Allocate(500), block);
   allocator.Free(block);
+}
+
+// Has room for a block of 1 MiB.
+class SmallAccelerator : public Accelerator {
+ public:
+  std::string Name() const override { return "Small GPU"; }
+  void* Allocate(size_t bytes) override {
+    if (used_ + bytes > size_t{1} << 20) return nullptr;
+    used_ += bytes;
+    return std::malloc(bytes);
+  }
+  void Free(void* pointer) override {
+    used_ = 0;
+    std::free(pointer);
+  }
+  size_t FreeBytes() const override { return (size_t{1} << 20) - used_; }
+  void Copy(void*, const void*, size_t) override {}
+  void CopyFromHost(void*, const void*, size_t) override {}
+  void FillZero(void*, size_t) override {}
+  void Synchronize() override {}
+  int64_t waits() const override { return 0; }
+  void BeginRecording() override {}
+  std::shared_ptr<void> EndRecording() override { return nullptr; }
+  void Replay(const std::shared_ptr<void>&) override {}
+  absl::Status status() const override { return absl::OkStatus(); }
+
+ private:
+  size_t used_ = 0;
+};
+
+TEST(AllocatorTest, NoMoreMemorySaysWhatWasAskedHeldAndLeft) {
+  SmallAccelerator accelerator;
+  CachingAllocator allocator(&accelerator);
+  void* const half = allocator.Allocate(size_t{1} << 19);
+  try {
+    allocator.Allocate(size_t{3} << 20);
+    FAIL() << "no exception";
+  } catch (const OutOfMemory& error) {
+    EXPECT_EQ(std::string(error.what()).rfind("out of Small GPU's memory: 3.0 MiB were asked for, 0.5 MiB are held", 0), 0u)
+        << error.what();
+  }
+  allocator.Free(half);
+  // What is cached makes room first.
+  allocator.Free(allocator.Allocate(size_t{1} << 20));
 }
 
 }  // namespace

@@ -12,8 +12,10 @@
 
 namespace halftone {
 
-// `notes` as Device has them. Errors, a line each: run.device is CUDA in a program that was built without; no such GPU;
-// a driver that is too old.
+// GPU `index`. Errors, a line each: a program that was built without CUDA; no such GPU; a driver that is too old.
+absl::StatusOr<std::unique_ptr<Device>> OpenGpu(int index, std::FILE* notes);
+
+// `notes` as Device has them. Errors: OpenGpu's.
 absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const RunConfig& config, std::FILE* notes);
 
 // One line of what computes: the processor as DescribeCpu has it, with the threads in use; or the GPU.

@@ -1,12 +1,10 @@
 #include "absl/status/status.h"
-#include "train/open_gpu.h"
+#include "train/open_device.h"
 
 namespace halftone {
 
 absl::StatusOr<std::unique_ptr<Device>> OpenGpu(int, std::FILE*) {
-  return absl::UnimplementedError(
-      "run.device is CUDA, but this program was built for the CPU alone; build it with --config=cuda, or set "
-      "run { device: CPU }");
+  return absl::UnimplementedError("this program was built for the CPU alone; build it with --config=cuda, or use the CPU");
 }
 
 }  // namespace halftone

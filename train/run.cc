@@ -17,6 +17,7 @@
 #include "base/status_macros.h"
 #include "datasets/dataset.h"
 #include "nn/parameter.h"
+#include "tensor/allocator.h"
 #include "tensor/ops/cast/cast.h"
 #include "train/build.h"
 #include "train/checkpoint.h"
@@ -404,7 +405,13 @@ class Run {
 
 absl::StatusOr<RunResult> RunTraining(TrainConfig config, const RunOptions& options) {
   RETURN_IF_ERROR(ResolveTrainConfig(config));
-  return Run(std::move(config), options).Go();
+  const int64_t batch = config.data().batch_size();
+  try {
+    return Run(std::move(config), options).Go();
+  } catch (const OutOfMemory& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(error.what(), " (data.batch_size is ", batch, "); the newest checkpoint is whole"));
+  }
 }
 
 }  // namespace halftone

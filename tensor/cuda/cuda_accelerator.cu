@@ -23,7 +23,7 @@ absl::Status NotUsable(cudaError_t code) {
   (void)cudaDriverGetVersion(&driver);
   (void)cudaRuntimeGetVersion(&runtime);
   if (code == cudaErrorInsufficientDriver && driver == 0) {
-    return absl::UnavailableError("no NVIDIA driver is installed; train with run { device: CPU }");
+    return absl::UnavailableError("no NVIDIA driver is installed; use the CPU");
   }
   if (code == cudaErrorInsufficientDriver) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -31,7 +31,7 @@ absl::Status NotUsable(cudaError_t code) {
         Version(runtime), "; install a newer driver, or build with an older toolkit (CUDA_HOME)"));
   }
   if (code == cudaErrorNoDevice) {
-    return absl::UnavailableError("this machine has no NVIDIA GPU that CUDA can use; train with run { device: CPU }");
+    return absl::UnavailableError("this machine has no NVIDIA GPU that CUDA can use; use the CPU");
   }
   return absl::UnavailableError(absl::StrCat("cudaGetDeviceCount: ", cudaGetErrorString(code)));
 }

@@ -158,7 +158,7 @@ absl::StatusOr<FileResult> CheckFile(const ArrayFile& file, const CheckOptions& 
         }
         return absl::OkStatus();
       },
-      read));
+      read, options.device));
 
   const Pass second = ScaledPass(file, first, options);
   all += second.bytes;
@@ -173,7 +173,7 @@ absl::StatusOr<FileResult> CheckFile(const ArrayFile& file, const CheckOptions& 
         }
         return absl::OkStatus();
       },
-      read));
+      read, options.device));
   if (!with_scales.formats.empty()) RETURN_IF_ERROR(MeasureAll(file, first, options, with_scales, read));
   return result;
 }

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "fp16/safety.h"
 #include "io/array_file.h"
+#include "tensor/device.h"
 #include "quant/quant_format.h"
 #include "tools/fp16_check/report.h"
 #include "tools/name_filter.h"
@@ -22,6 +23,7 @@ struct CheckOptions {
   // Check integers and bools too. A conversion leaves them alone, so that otherwise they are only listed,
   // unless the chosen tensors hold nothing else (images of a data set).
   bool integers = false;
+  Device* device = nullptr;  // counts in place of the host's threads; not in formats with scales of their own
 };
 
 // Tensors that options.names does not choose are left out; there may be none. Reads the others once, and a

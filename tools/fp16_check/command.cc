@@ -47,6 +47,7 @@ A tensor is unsafe in a format if it holds a NaN or an infinity, or if of its nu
   --min_sqnr_db=DB            the signal-to-quantisation-noise ratio is lower (default 20)
   --allow_infinities          infinities are safe where the format has them
 
+  --device=cuda               count on an NVIDIA GPU: worth it for big files; the same numbers
   --dtype=TYPE                the files are raw: nothing but little-endian elements of this type
   --shape=2x3                 of those elements
 
@@ -131,7 +132,7 @@ absl::StatusOr<Command> ParseCommand(int argc, char** argv) {
   const std::string tensor = take("tensor", ""), exclude = take("exclude", ""), top = take("top", "0");
   const std::string max_overflow = take("max_overflow", "0"), min_sqnr_db = take("min_sqnr_db", "20");
   const std::string max_underflow_fraction = take("max_underflow_fraction", "0.01");
-  const std::string dtype = take("dtype", ""), shape = take("shape", "");
+  const std::string device = take("device", "cpu"), dtype = take("dtype", ""), shape = take("shape", "");
   command.json = take("json", "");
   command.html = take("html", "");
   bool flags_end = false;
@@ -170,6 +171,8 @@ absl::StatusOr<Command> ParseCommand(int argc, char** argv) {
   ASSIGN_OR_RETURN(
       limits.min_sqnr_db,
       ParseNumber("min_sqnr_db", min_sqnr_db, std::numeric_limits<double>::max(), "decibels, 0 or more"));
+  if (device != "cpu" && device != "cuda") return Refuse("device", device, "cpu or cuda");
+  command.on_gpu = device == "cuda";
   ASSIGN_OR_RETURN(command.top, ParseCount("top", top));
   ASSIGN_OR_RETURN(command.open, ParseRawOptions(dtype, shape));
   return command;

@@ -19,6 +19,7 @@ struct Command {
   CheckOptions check;
   OpenOptions open;
   size_t top = 0;          // 0: all
+  bool on_gpu = false;
   std::string json, html;  // paths, empty for none; json may be "-"
 };
 

@@ -32,6 +32,7 @@
 #include "tools/fp16_check/report_table.h"
 #include "tools/progress.h"
 #include "tools/text.h"
+#include "train/open_device.h"
 
 namespace halftone {
 namespace {
@@ -56,11 +57,12 @@ absl::Status CheckOutput(const std::string& output, const std::vector<std::strin
   return absl::OkStatus();
 }
 
-absl::StatusOr<FileResult> CheckPath(const std::string& path, const Command& command, Progress& progress) {
+absl::StatusOr<FileResult> CheckPath(const std::string& path, const Command& command, const CheckOptions& options,
+                                     Progress& progress) {
   try {
     ASSIGN_OR_RETURN(const std::unique_ptr<ArrayFile> file,
                      OpenArrayFile(path == "-" ? path : ResolveInputPath(path), command.open));
-    return CheckFile(*file, command.check, [&](uint64_t done, uint64_t all) { progress.Update(done, all); });
+    return CheckFile(*file, options, [&](uint64_t done, uint64_t all) { progress.Update(done, all); });
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat(path, ": out of memory"));
   }
@@ -103,13 +105,24 @@ int Run(int argc, char** argv) {
     const absl::Status status = CheckOutput(output, command.files);
     if (!status.ok()) return NotChecked(status);
   }
+  std::unique_ptr<Device> gpu;
+  CheckOptions options = command.check;
+  if (command.on_gpu) {
+    absl::StatusOr<std::unique_ptr<Device>> opened = OpenGpu(0, stderr);
+    if (!opened.ok()) {
+      return NotChecked(
+          absl::Status(opened.status().code(), absl::StrCat("--device=cuda: ", opened.status().message())));
+    }
+    gpu = *std::move(opened);
+    options.device = gpu.get();
+  }
   Report report = {.formats = command.check.formats, .limits = command.check.limits};
   Progress progress(stderr, TerminalWidth(stderr));
   bool all_checked = true, all_safe = true;
   size_t tensors = 0;
   for (const std::string& path : command.files) {
     progress.Start(path);
-    absl::StatusOr<FileResult> result = CheckPath(path, command, progress);
+    absl::StatusOr<FileResult> result = CheckPath(path, command, options, progress);
     progress.Finish();
     if (!result.ok()) {
       all_checked = false;

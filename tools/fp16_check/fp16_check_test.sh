@@ -106,6 +106,7 @@ refuses "no/such/r.json" "$work/safe.csv" --json="$work/no/such/r.json"
 refuses "no file is named"
 refuses "none.npy: No such file" "$work/none.npy"
 refuses "cut.safetensors" "$work/cut.safetensors"
+refuses "--device=tpu: expected cpu or cuda" "$work/safe.csv" --device=tpu
 refuses "unknown flag or no value: --formt=half" "$work/safe.csv" --formt=half
 refuses "unknown format 'fp17'; known: float16" "$work/safe.csv" --format=fp17
 refuses "--max_underflow_fraction=nan: expected a fraction" "$work/safe.csv" --max_underflow_fraction=nan

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "base/parallel.h"
 #include "nn/cuda/install.h"
 #include "tensor/cuda/simt/simt.h"
 #include "testing/device.h"
@@ -9,6 +10,7 @@ namespace halftone {
 
 Device& TestDevice() {
   static Device& device = *[] {
+    SetNumThreads(1);  // what the host computes is small, and starting threads would take longer
     auto* made = new Device(std::make_unique<simt::SimtAccelerator>(), stderr);
     cuda::InstallKernels(*made);
     InstallSimtLibraries(*made);

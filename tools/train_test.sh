@@ -27,6 +27,10 @@ refuses "Unknown command line flag 'confgi'" --confgi=x
 refuses 'unexpected argument "extra"' extra
 refuses "--set='model { nmae: 1 }':1:13: " --set='model { nmae: 1 }'
 refuses 'unknown model "resnet"; valid: mlp, cnn' --set='model { name: "resnet" }'
+# Neither a build for the CPU nor a machine without a GPU trains on one.
+refuses 'run.device CUDA: ' --set='run { device: CUDA device_index: 1000 }'
+refuses 'precision.tf32 is for an NVIDIA GPU' --set='precision { tf32: true }'
+refuses 'run.read_every_steps is 0' --set='run { read_every_steps: 0 }'
 refuses 'unknown recipe "fp17"; valid: fp32, amp_bf16, amp_fp16, pure_bf16, pure_fp16, fp8_hybrid' --set='precision { recipe: "fp17" }'
 refuses 'path "layer9.*" matches no layer; the model has conv1, bn1, ' \
   --set='precision { override { path: "layer9.*" recipe: "fp32" } }'

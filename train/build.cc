@@ -14,6 +14,7 @@
 #include "nn/optim/adam.h"
 #include "nn/optim/sgd.h"
 #include "quant/formats.h"
+#include "tensor/cuda/math_options.h"
 
 namespace halftone {
 namespace {
@@ -281,6 +282,12 @@ absl::StatusOr<std::unique_ptr<nn::Module>> MakeConfiguredModel(const TrainConfi
 
 absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, const Dataset& dataset,
                                                      int64_t total_steps, Device& device) {
+  if (config.precision().tf32()) {
+    if (device.accelerator() == nullptr) {
+      return absl::InvalidArgumentError("precision.tf32 is for an NVIDIA GPU; leave it out, or set run { device: CUDA }");
+    }
+    device.Resource<cuda::MathOptions>().tf32 = true;
+  }
   ASSIGN_OR_RETURN(const amp::Recipe recipe, amp::FindRecipe(config.precision().recipe()));
   ASSIGN_OR_RETURN(const amp::Recipe fallback, amp::FindRecipe(config.loss_scale().fallback_recipe()));
   ASSIGN_OR_RETURN(std::unique_ptr<nn::Module> model, MakeConfiguredModel(config, dataset));

@@ -342,7 +342,8 @@ absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) 
   return absl::OkStatus();
 }
 
-// The step once more, on weights and buffers as they are: a skipped step has changed none that it reads.
+// The step once more, on weights and buffers as they are: a skipped step has changed none that it reads. Leaves no
+// gradients.
 OverflowReport Trainer::Explain(const Batch& batch) {
   OverflowFinder finder;
   for (int64_t part = 0; part < options_.micro_batches && !finder.report().found; ++part) {
@@ -353,6 +354,7 @@ OverflowReport Trainer::Explain(const Batch& batch) {
     nn::Graph graph(std::move(options));
     Differentiate(graph, Part(batch, part, options_.micro_batches), Scalar(device_, scaler_.scale()), nullptr);
   }
+  nn::ClearGradients(params_);
   return finder.report();
 }
 

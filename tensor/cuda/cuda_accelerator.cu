@@ -73,6 +73,9 @@ absl::StatusOr<std::unique_ptr<CudaAccelerator>> CudaAccelerator::Create(int ind
 absl::Status CudaAccelerator::Open() {
   Check("cudaSetDevice", cudaSetDevice(index_));
   Check("cudaStreamCreate", cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  size_t free = 0, total = 0;
+  Check("cudaMemGetInfo", cudaMemGetInfo(&free, &total));
+  limit_ = free > kLeaveFree ? free - kLeaveFree : 0;
   for (Staging& s : staging_) {
     Check("cudaMallocHost", cudaMallocHost(&s.memory, kStagingBytes));
     Check("cudaEventCreate", cudaEventCreateWithFlags(&s.copied, cudaEventDisableTiming));
@@ -89,11 +92,8 @@ CudaAccelerator::~CudaAccelerator() {
   if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
 }
 
-size_t CudaAccelerator::FreeBytes() const {
-  size_t free = 0, total = 0;
-  if (cudaMemGetInfo(&free, &total) != cudaSuccess) return 0;
-  return free > kLeaveFree ? free - kLeaveFree : 0;
-}
+// What the driver calls free will not do: managed memory counts once it is brought to the GPU, which is later.
+size_t CudaAccelerator::FreeBytes() const { return limit_ > allocated_ ? limit_ - allocated_ : 0; }
 
 // Managed memory would let us take more than there is, and then crawl.
 void* CudaAccelerator::Allocate(size_t bytes) {
@@ -106,9 +106,11 @@ void* CudaAccelerator::Allocate(size_t bytes) {
   }
   Check("cudaMallocManaged", code);
   if (code != cudaSuccess) return nullptr;
+  allocated_ += bytes;
+  sizes_.emplace(pointer, bytes);
   if (recording_) return pointer;  // advice is no step's work
-  // It stays on the GPU, and is there before the first kernel wants it. Advice: where it is not taken, pages move when
-  // they are touched.
+  // It stays on the GPU, and is there before the first kernel wants it. Advice: where it is not taken, pages
+  // move when they are touched.
   const cudaMemLocation here = {.type = cudaMemLocationTypeDevice, .id = index_};
   (void)cudaMemAdvise(pointer, bytes, cudaMemAdviseSetPreferredLocation, here);
   (void)cudaMemPrefetchAsync(pointer, bytes, here, 0, Use());
@@ -116,7 +118,12 @@ void* CudaAccelerator::Allocate(size_t bytes) {
   return pointer;
 }
 
-void CudaAccelerator::Free(void* pointer) { Check("cudaFree", cudaFree(pointer)); }
+void CudaAccelerator::Free(void* pointer) {
+  const auto size = sizes_.find(pointer);
+  allocated_ -= size->second;
+  sizes_.erase(size);
+  Check("cudaFree", cudaFree(pointer));
+}
 
 void CudaAccelerator::Copy(void* to, const void* from, size_t bytes) {
   if (bytes > 0) Check("cudaMemcpyAsync", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, Use()));

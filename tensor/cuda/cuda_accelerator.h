@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -78,6 +79,9 @@ class CudaAccelerator : public Accelerator {
   const int index_;
   const GpuProperties properties_;
   CUstream_st* stream_ = nullptr;
+  size_t limit_ = 0;  // that we may allocate, of what was free at the start
+  size_t allocated_ = 0;
+  std::unordered_map<void*, size_t> sizes_;
   std::array<Staging, 2> staging_;
   size_t next_staging_ = 0;
   bool idle_ = true;

@@ -57,7 +57,7 @@ struct Block {
   const std::function<void()>* body = nullptr;
   bool barriers = true;  // false: threads run one after the other, on the stack of whoever waits for the device
 };
-thread_local Block block;
+Block block;
 
 void Wait(State at) {
   HALFTONE_CHECK(block.barriers);

@@ -37,11 +37,11 @@ struct Index {
   unsigned x = 0;
 };
 
-// Of the thread that runs.
+// Of the thread that runs. As much else here, for one thread of the host.
 struct Place {
   Index thread, block, threads, blocks;
 };
-inline thread_local Place place;
+inline Place place;
 
 // Returns when all threads of the block, or of the warp, have called it. A block some of whose threads never
 // do stops the program, with a line.

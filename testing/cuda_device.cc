@@ -1,6 +1,7 @@
 #include "nn/cuda/cuda_device.h"
 
 #include <cstdlib>
+#include <string>
 
 #include "gtest/gtest.h"
 #include "testing/device.h"
@@ -8,25 +9,41 @@
 namespace halftone {
 namespace {
 
-// Without a GPU every test of the program counts as skipped, and says why. HALFTONE_REQUIRE_GPU=1 makes it
-// fail.
-class NeedsGpu : public testing::Environment {
+struct Opened {
+  Device* device = nullptr;  // null: there is no GPU, for the reason
+  std::string reason;
+};
+
+const Opened& Gpu() {
+  static const Opened opened = [] {
+    auto device = cuda::MakeCudaDevice(0, stderr);
+    return device.ok() ? Opened{.device = device->release()}
+                       : Opened{.reason = std::string(device.status().message())};
+  }();
+  return opened;
+}
+
+// Without a GPU every test counts as skipped, and says why; with HALFTONE_REQUIRE_GPU=1 as failed.
+class NeedsGpu : public testing::EmptyTestEventListener {
  public:
-  void SetUp() override {
-    const auto device = cuda::MakeCudaDevice(0, stderr);
-    if (device.ok()) return;
+  void OnTestStart(const testing::TestInfo&) override {
+    if (Gpu().device != nullptr) return;
     const char* required = std::getenv("HALFTONE_REQUIRE_GPU");
-    if (required != nullptr && *required == '1') FAIL() << device.status();
-    GTEST_SKIP() << device.status();
+    if (required != nullptr && *required == '1') FAIL() << Gpu().reason;
+    GTEST_SKIP() << Gpu().reason;
   }
 };
-[[maybe_unused]] const auto* const kNeedsGpu = testing::AddGlobalTestEnvironment(new NeedsGpu);
+[[maybe_unused]] const bool kListens = [] {
+  testing::UnitTest::GetInstance()->listeners().Append(new NeedsGpu);
+  return true;
+}();
 
 }  // namespace
 
 Device& TestDevice() {
-  static Device& device = *cuda::MakeCudaDevice(0, stderr).value().release();
-  return device;
+  // For fixtures, which are made before their test is skipped.
+  static Device& none = *new Device(/*notes=*/nullptr);
+  return Gpu().device == nullptr ? none : *Gpu().device;
 }
 
 }  // namespace halftone

@@ -304,17 +304,21 @@ Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph) {
   return ops::Cast(Round(x, scales, Values(), RngOf(graph)), tensor.dtype());
 }
 
+std::vector<Variable> Quantizer::InputsFrom(const Variable& x) {
+  std::vector<Variable> inputs = {x};
+  if (scale_.has_value()) inputs.push_back(x.graph().Use(*scale_, DType::kF32));
+  if (codebook_.has_value()) inputs.push_back(x.graph().Use(*codebook_, DType::kF32));
+  return inputs;
+}
+
 Variable Quantizer::ForwardOn(const QuantizerKernels& kernels, const Variable& x) {
   Graph& graph = x.graph();
   const DeviceScales scales = FindScales(kernels, x.value(), graph.training() && !graph.replay());
   const Tensor search = Search(kernels);
   Tensor y = Round(kernels, x.value(), scales, search, RngOf(graph));
   if (IsBlocks(options_.format)) return RecordBlocks(graph, std::move(y), x);
-  std::vector<Variable> inputs = {x};
-  if (scale_.has_value()) inputs.push_back(graph.Use(*scale_, DType::kF32));
-  if (codebook_.has_value()) inputs.push_back(graph.Use(*codebook_, DType::kF32));
   return graph.Record(
-      "fake_quantize", std::move(y), inputs,
+      "fake_quantize", std::move(y), InputsFrom(x),
       [&kernels, xt = x.value(), format = options_.format, scales, search, channels = channels_,
        learns_scale = scale_.has_value(), learns_values = codebook_.has_value()](BackwardContext& c) {
         Device& device = xt.device();
@@ -347,11 +351,8 @@ Variable Quantizer::Forward(const Variable& input) {
   std::optional<Codebook> codebook = Values();
   Tensor y = Round(x.value(), scales, codebook, RngOf(graph));
   if (IsBlocks(options_.format)) return RecordBlocks(graph, std::move(y), x);
-  std::vector<Variable> inputs = {x};
-  if (scale_.has_value()) inputs.push_back(graph.Use(*scale_, DType::kF32));
-  if (codebook_.has_value()) inputs.push_back(graph.Use(*codebook_, DType::kF32));
   return graph.Record(
-      "fake_quantize", std::move(y), inputs,
+      "fake_quantize", std::move(y), InputsFrom(x),
       [xt = x.value(), format = options_.format, scales = std::move(scales), codebook = std::move(codebook),
        learns_scale = scale_.has_value(), learns_values = codebook_.has_value()](BackwardContext& c) {
         const absl::Span<const float> x = xt.span<float>(), dy = c.dy().span<float>();

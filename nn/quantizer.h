@@ -91,6 +91,8 @@ class Quantizer : public Module {
   Scales CurrentScales(absl::Span<const float> x) const;
   Scales FindScales(absl::Span<const float> x, bool remember);
   Rng RngOf(const Graph& graph) const;
+  // x, and what is learned beside it.
+  std::vector<Variable> InputsFrom(const Variable& x);
   Tensor Round(const Tensor& x, const Scales& scales, const std::optional<Codebook>& codebook,
                const Rng& rng) const;
 

@@ -175,8 +175,6 @@ Plan MakePlan(Calls& calls, const Cublas& cublas, const Key& key, const void* bi
   return plan;
 }
 
-CudaAccelerator& CudaOf(Device& device) { return static_cast<CudaAccelerator&>(*device.accelerator()); }
-
 // False: not supported, and nothing was done. After an error true.
 bool Run(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c,
          double scale) {

@@ -90,6 +90,11 @@ class CudaAccelerator : public Accelerator {
   absl::Status status_;
 };
 
+// Of a device that is a GPU.
+inline CudaAccelerator& CudaOf(const Device& device) {
+  return static_cast<CudaAccelerator&>(*device.accelerator());
+}
+
 }  // namespace halftone::cuda
 
 #endif  // HALFTONE_TENSOR_CUDA_CUDA_ACCELERATOR_H_

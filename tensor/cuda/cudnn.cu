@@ -346,7 +346,7 @@ void Execute(Calls& calls, Device& device, cudnnHandle_t handle, const Plan& pla
 
 bool Convolve(Device& device, const Convolution& convolution, void* x, void* w, void* y, const void* bias) {
   HALFTONE_CHECK(convolution.bias.has_value() == (bias != nullptr));
-  auto& cuda = static_cast<CudaAccelerator&>(*device.accelerator());
+  CudaAccelerator& cuda = CudaOf(device);
   auto& cudnn = device.Resource<Cudnn>();
   absl::MutexLock lock(&cudnn.mutex);
   Calls calls;

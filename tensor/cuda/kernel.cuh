@@ -85,7 +85,7 @@ void Launch(const Device& device, Grid grid, void (*kernel)(Parameters...), Argu
   if (grid.blocks == 0) return;
   HALFTONE_CHECK(grid.blocks > 0 && grid.blocks < (int64_t{1} << 31) && grid.threads > 0 && grid.threads <= 1024);
 #ifdef __CUDACC__
-  auto& cuda = static_cast<CudaAccelerator&>(*device.accelerator());
+  CudaAccelerator& cuda = CudaOf(device);
   kernel<<<static_cast<unsigned>(grid.blocks), grid.threads, 0, cuda.Use()>>>(static_cast<Parameters>(arguments)...);
   cuda.Check("launch of a kernel", cudaGetLastError());
 #else

@@ -3,6 +3,7 @@
 #define HALFTONE_TENSOR_CUDA_PACKED_CUH_
 
 #include "tensor/cuda/kernel.cuh"
+#include "tensor/dtype.h"
 
 namespace halftone::cuda {
 
@@ -34,6 +35,20 @@ template <typename T, typename F>
 void VisitPacked(int64_t n, const F& f) {
   if (n % kPacked<T> == 0) return f(std::integral_constant<int, kPacked<T>>());
   f(std::integral_constant<int, 1>());
+}
+
+// Calls f(T(), std::integral_constant) with the C++ type of a float dtype, and the same for T.
+template <typename F>
+void VisitPacked(DType dtype, int64_t n, const F& f) {
+  VisitFloat(dtype,
+             [&](auto type) { VisitPacked<decltype(type)>(n, [&](auto packed) { f(type, packed); }); });
+}
+
+// The same for what T is computed in: where numbers of 16 bits stand beside those of 32.
+template <typename F>
+void VisitPackedWide(DType dtype, int64_t n, const F& f) {
+  VisitFloat(dtype,
+             [&](auto type) { VisitPacked<Wide<decltype(type)>>(n, [&](auto packed) { f(type, packed); }); });
 }
 
 }  // namespace halftone::cuda

@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "tensor/cuda/kernel.cuh"
 #include "tensor/cuda/packed.cuh"
+#include "tensor/cuda/sum_all.cuh"
 #include "tensor/ops/activation/activation_device_kernels.h"
 
 namespace halftone::ops {
@@ -320,15 +321,6 @@ __global__ void LearnedSumsKernel(int64_t n, const T* saved, const T* dy, double
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-// By one block.
-template <typename T>
-__global__ void SumKernel(int64_t n, const double* numbers, T* to) {
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) sum += numbers[i];
-  sum = cuda::BlockReduce(sum, cuda::Plus());
-  if (threadIdx.x == 0) *to = static_cast<T>(sum);
-}
-
 template <class Function>
 void RunBackwardLearned(const Tensor& saved, const Tensor& dy, Tensor& gradient) {
   const Device& device = dy.device();
@@ -339,13 +331,8 @@ void RunBackwardLearned(const Tensor& saved, const Tensor& dy, Tensor& gradient)
     cuda::Launch(device, {.blocks = blocks}, LearnedSumsKernel<Function, T>, n, saved.device_data<T>(),
                  dy.device_data<T>(), sums.device_data<double>());
   });
-  if (gradient.dtype() == DType::kF64) {
-    cuda::Launch(device, {.blocks = 1}, SumKernel<double>, blocks, sums.device_data<double>(),
-                 gradient.device_data<double>());
-  } else {
-    cuda::Launch(device, {.blocks = 1}, SumKernel<float>, blocks, sums.device_data<double>(),
-                 gradient.device_data<float>());
-  }
+  auto* const add = gradient.dtype() == DType::kF64 ? cuda::SumAll<double, double> : cuda::SumAll<double, float>;
+  add(sums, 1, gradient);
 }
 
 struct Row {

@@ -75,25 +75,18 @@ void BackwardOf(const AvgPoolProblem& p, const Tensor& dy, Tensor& dx) {
                    BackwardBody<T, kN>{p, dy.device_data<T>(), dx.device_data<T>()});
 }
 
-// Calls f(T(), std::integral_constant<int, kN>).
-template <typename F>
-void Visit(const AvgPoolProblem& p, const F& f) {
-  VisitFloat(p.dtype, [&](auto type) {
-    cuda::VisitPacked<decltype(type)>(p.c, [&](auto packed) { f(type, packed); });
-  });
-}
-
 }  // namespace
 
 const AvgPoolKernels kAvgPoolKernels = {
     .forward =
         [](const AvgPoolProblem& p, const Tensor& x, Tensor& y) {
-          Visit(p,
-                [&](auto type, auto packed) { ForwardOf<decltype(type), decltype(packed)::value>(p, x, y); });
+          cuda::VisitPacked(p.dtype, p.c, [&](auto type, auto packed) {
+            ForwardOf<decltype(type), decltype(packed)::value>(p, x, y);
+          });
         },
     .backward =
         [](const AvgPoolProblem& p, const Tensor& dy, Tensor& dx) {
-          Visit(p, [&](auto type, auto packed) {
+          cuda::VisitPacked(p.dtype, p.c, [&](auto type, auto packed) {
             BackwardOf<decltype(type), decltype(packed)::value>(p, dy, dx);
           });
         },

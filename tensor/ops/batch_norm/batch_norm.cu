@@ -345,14 +345,6 @@ void BackwardOf(const Tensor& x, const Tensor& gamma, const Tensor& beta, const 
                                .affine = affine});
 }
 
-// Calls f(T(), std::integral_constant<int, kN>).
-template <typename F>
-void Visit(const Tensor& x, const F& f) {
-  VisitFloat(x.dtype(), [&](auto type) {
-    cuda::VisitPacked<decltype(type)>(Channels(x), [&](auto packed) { f(type, packed); });
-  });
-}
-
 // One block.
 template <typename S>
 __global__ void KeepRunningKernel(int64_t channels, const S* moved_mean, const S* moved_var, S* running_mean,
@@ -390,7 +382,7 @@ const BatchNormKernels kBatchNormKernels = {
         [](const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& running_mean,
            Tensor& running_var, const BatchNormOptions& options, const Tensor& residual,
            BatchNormResult& result) {
-          Visit(x, [&](auto type, auto packed) {
+          cuda::VisitPacked(x.dtype(), Channels(x), [&](auto type, auto packed) {
             ForwardOf<decltype(type), decltype(packed)::value>(x, gamma, beta, running_mean, running_var,
                                                                options, residual, result);
           });
@@ -399,7 +391,7 @@ const BatchNormKernels kBatchNormKernels = {
     .inference =
         [](const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
            const Tensor& running_var, const BatchNormOptions& options, const Tensor& residual, Tensor& y) {
-          Visit(x, [&](auto type, auto packed) {
+          cuda::VisitPacked(x.dtype(), Channels(x), [&](auto type, auto packed) {
             InferenceOf<decltype(type), decltype(packed)::value>(x, gamma, beta, running_mean, running_var,
                                                                  options, residual, y);
           });
@@ -408,7 +400,7 @@ const BatchNormKernels kBatchNormKernels = {
         [](const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
            const Tensor& inv_std, const Tensor& dy, BatchNormActivation activation, const Tensor& residual_y,
            BatchNormGradients& gradients) {
-          Visit(x, [&](auto type, auto packed) {
+          cuda::VisitPacked(x.dtype(), Channels(x), [&](auto type, auto packed) {
             BackwardOf<decltype(type), decltype(packed)::value>(x, gamma, beta, mean, inv_std, dy, activation,
                                                                 residual_y, gradients);
           });

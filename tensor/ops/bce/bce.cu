@@ -69,7 +69,7 @@ void CorrectOf(const Tensor& logits, const Tensor& labels, Tensor& correct) {
 void CountCorrect(const Tensor& logits, const Tensor& labels, Tensor& count) {
   Tensor correct = Tensor::Empty(logits.device(), DType::kI32, {labels.elements()});
   VisitFloat(logits.dtype(), [&](auto type) { CorrectOf<decltype(type)>(logits, labels, correct); });
-  pointwise::Sum<int32_t, int64_t>(correct, 1, count);
+  cuda::SumAll<int32_t, int64_t>(correct, 1, count);
 }
 
 }  // namespace

@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "tensor/cuda/kernel.cuh"
+#include "tensor/cuda/sum_all.cuh"
 #include "tensor/ops/cross_entropy/cross_entropy_kernels.h"
-#include "tensor/ops/mse/pointwise_loss.cuh"
 
 namespace halftone::ops {
 namespace {
@@ -74,7 +74,7 @@ void ForwardOf(const Tensor& logits, const Tensor& labels, const CrossEntropyOpt
                options.label_smoothing, logits.device_data<T>(), labels.device_data<int64_t>(),
                losses.template device_data<A>(), result.log_sum_exp.device_data<A>());
   if (each) return;
-  pointwise::Sum<A, A>(losses, options.reduction == Reduction::kMean ? static_cast<double>(rows) : 1,
+  cuda::SumAll<A, A>(losses, options.reduction == Reduction::kMean ? static_cast<double>(rows) : 1,
                        result.loss);
 }
 
@@ -126,7 +126,7 @@ void CorrectOf(const Tensor& logits, const Tensor& labels, Tensor& correct) {
 void Count(const Tensor& logits, const Tensor& labels, Tensor& count) {
   Tensor correct = Tensor::Empty(logits.device(), DType::kI32, {logits.shape()[0]});
   VisitFloat(logits.dtype(), [&](auto type) { CorrectOf<decltype(type)>(logits, labels, correct); });
-  pointwise::Sum<int32_t, int64_t>(correct, 1, count);
+  cuda::SumAll<int32_t, int64_t>(correct, 1, count);
 }
 
 }  // namespace

@@ -101,25 +101,19 @@ void SumOf(const Tensor& dy, Tensor& dbias) {
                    FeatureSums<T, kN>{.dy = dy.device_data<T>(), .features = features}, finish);
 }
 
-// Calls f(T(), std::integral_constant<int, kN>), of kN that divides the features.
-template <typename F>
-void Visit(const Tensor& x, const F& f) {
-  VisitFloat(x.dtype(), [&](auto type) {
-    // 16-bit features stand beside a bias of 32.
-    cuda::VisitPacked<Wide<decltype(type)>>(x.shape()[3], [&](auto packed) { f(type, packed); });
-  });
-}
-
 }  // namespace
 
 const GridGraphKernels kGridGraphKernels = {
     .spread =
         [](const Tensor& x, const Tensor* bias, Tensor& y) {
-          Visit(x, [&](auto type, auto packed) { SpreadOf<decltype(type), packed()>(x, bias, y); });
+          cuda::VisitPackedWide(x.dtype(), x.shape()[3], [&](auto type, auto packed) {
+            SpreadOf<decltype(type), packed()>(x, bias, y);
+          });
         },
     .sum =
         [](const Tensor& dy, Tensor& dbias) {
-          Visit(dy, [&](auto type, auto packed) { SumOf<decltype(type), packed()>(dy, dbias); });
+          cuda::VisitPackedWide(dy.dtype(), dy.shape()[3],
+                                [&](auto type, auto packed) { SumOf<decltype(type), packed()>(dy, dbias); });
         },
 };
 

@@ -247,27 +247,19 @@ void BackwardOf(const Tensor& x, const Tensor& mean, const Tensor& kept, const T
   cuda::SumColumns(dy.device(), rows, n, ParameterGradients<T, kN>{normalised, dys}, finish);
 }
 
-// Calls f(T(), std::integral_constant<int, kN>).
-template <typename F>
-void Visit(const Tensor& x, const F& f) {
-  VisitFloat(x.dtype(), [&](auto type) {
-    cuda::VisitPacked<decltype(type)>(Length(x), [&](auto packed) { f(type, packed); });
-  });
-}
-
 }  // namespace
 
 const LayerNormKernels kLayerNormKernels = {
     .forward =
         [](const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, LayerNormResult& result) {
-          Visit(x, [&](auto type, auto packed) {
+          cuda::VisitPacked(x.dtype(), Length(x), [&](auto type, auto packed) {
             ForwardOf<decltype(type), decltype(packed)::value>(x, gamma, beta, eps, result);
           });
         },
     .backward =
         [](const Tensor& x, const Tensor& mean, const Tensor& normalised, const Tensor& gamma,
            const Tensor& inv_std, const Tensor& dy, LayerNormGradients& gradients) {
-          Visit(dy, [&](auto type, auto packed) {
+          cuda::VisitPacked(dy.dtype(), Length(dy), [&](auto type, auto packed) {
             BackwardOf<decltype(type), decltype(packed)::value>(x, mean, normalised, gamma, inv_std, dy,
                                                                 gradients);
           });

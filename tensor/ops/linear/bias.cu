@@ -64,20 +64,12 @@ void GradientOf(const Tensor& dy, Tensor& db) {
                    GradientSums<T, kN>{.dy = dy.device_data<T>(), .channels = Channels(dy)}, finish);
 }
 
-// Calls f(T(), std::integral_constant<int, kN>).
-template <typename F>
-void Visit(const Tensor& t, const F& f) {
-  VisitFloat(t.dtype(), [&](auto type) {
-    cuda::VisitPacked<decltype(type)>(Channels(t), [&](auto packed) { f(type, packed); });
-  });
-}
-
 }  // namespace
 
 const BiasKernels kBiasKernels = {
     .add =
         [](const Tensor& sums, const Tensor& bias, Tensor& y) {
-          Visit(y, [&](auto type, auto packed) {
+          cuda::VisitPacked(y.dtype(), Channels(y), [&](auto type, auto packed) {
             using T = decltype(type);
             constexpr int kN = decltype(packed)::value;
             bias.dtype() == DType::kF32 ? AddOf<T, float, kN>(sums, bias, y) : AddOf<T, T, kN>(sums, bias, y);
@@ -85,8 +77,9 @@ const BiasKernels kBiasKernels = {
         },
     .gradient =
         [](const Tensor& dy, Tensor& db) {
-          Visit(dy,
-                [&](auto type, auto packed) { GradientOf<decltype(type), decltype(packed)::value>(dy, db); });
+          cuda::VisitPacked(dy.dtype(), Channels(dy), [&](auto type, auto packed) {
+            GradientOf<decltype(type), decltype(packed)::value>(dy, db);
+          });
         },
 };
 

@@ -100,26 +100,18 @@ void BackwardOf(const MaxPoolProblem& p, const Tensor& dy, const Tensor& index, 
       BackwardBody<T, kN>{p, dy.device_data<T>(), index.device_data<uint8_t>(), dx.device_data<T>()});
 }
 
-// Calls f(T(), std::integral_constant<int, kN>).
-template <typename F>
-void Visit(const MaxPoolProblem& p, const F& f) {
-  VisitFloat(p.dtype, [&](auto type) {
-    cuda::VisitPacked<decltype(type)>(p.c, [&](auto packed) { f(type, packed); });
-  });
-}
-
 }  // namespace
 
 const MaxPoolKernels kMaxPoolKernels = {
     .forward =
         [](const MaxPoolProblem& p, const Tensor& x, Tensor& y, Tensor& index) {
-          Visit(p, [&](auto type, auto packed) {
+          cuda::VisitPacked(p.dtype, p.c, [&](auto type, auto packed) {
             ForwardOf<decltype(type), decltype(packed)::value>(p, x, y, index);
           });
         },
     .backward =
         [](const MaxPoolProblem& p, const Tensor& dy, const Tensor& index, Tensor& dx) {
-          Visit(p, [&](auto type, auto packed) {
+          cuda::VisitPacked(p.dtype, p.c, [&](auto type, auto packed) {
             BackwardOf<decltype(type), decltype(packed)::value>(p, dy, index, dx);
           });
         },

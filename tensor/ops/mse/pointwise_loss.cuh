@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "tensor/cuda/kernel.cuh"
+#include "tensor/cuda/sum_all.cuh"
 #include "tensor/ops/reduction.h"
 #include "tensor/ops/seed.h"
 #include "tensor/tensor.h"
@@ -40,21 +41,6 @@ struct Floats {
     }
   }
 };
-
-// *to = the sum of the numbers / divisor, in double. By one block.
-template <typename From, typename To>
-__global__ void SumKernel(int64_t n, const From* numbers, double divisor, To* to) {
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) sum += static_cast<double>(numbers[i]);
-  sum = cuda::BlockReduce(sum, cuda::Plus());
-  if (threadIdx.x == 0) *to = static_cast<To>(sum / divisor);
-}
-
-template <typename From, typename To>
-void Sum(const Tensor& numbers, double divisor, Tensor& to) {
-  cuda::Launch(to.device(), {.blocks = 1}, SumKernel<From, To>, numbers.elements(),
-               numbers.device_data<From>(), divisor, to.device_data<To>());
-}
 
 // sums[block]: of the losses of the elements of the block, in double.
 template <class Loss, typename T>
@@ -86,7 +72,7 @@ void ForwardOf(const Loss& loss, const Tensor& input, const Tensor& target, Redu
   Tensor sums = Tensor::Empty(input.device(), DType::kF64, {blocks});
   cuda::Launch(input.device(), {.blocks = blocks}, SumsKernel<Loss, T>, n, loss, from, targets,
                sums.device_data<double>());
-  Sum<double, A>(sums, reduction == Reduction::kMean ? static_cast<double>(n) : 1, result);
+  cuda::SumAll<double, A>(sums, reduction == Reduction::kMean ? static_cast<double>(n) : 1, result);
 }
 
 template <class Loss>

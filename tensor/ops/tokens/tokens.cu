@@ -81,39 +81,32 @@ void MoveRows(const Tensor& x, int64_t from_stride, int64_t d, int64_t to_stride
   });
 }
 
-// Calls f(T(), std::integral_constant<int, kN>).
-template <typename F>
-void Visit(DType dtype, int64_t d, const F& f) {
-  VisitFloat(dtype, [&](auto type) {
-    // Numbers of 16 bits stand beside those of 32.
-    using T = decltype(type);
-    cuda::VisitPacked<Wide<T>>(d, [&](auto packed) { f(type, packed); });
-  });
-}
-
 }  // namespace
 
 const TokensKernels kTokensKernels = {
     .prepend_forward =
         [](const Tensor& x, const Tensor& token, const Tensor& positions, Tensor& y) {
-          Visit(x.dtype(), x.shape()[2],
-                [&](auto type, auto packed) { PrependOf<decltype(type), packed()>(x, token, positions, y); });
+          cuda::VisitPackedWide(x.dtype(), x.shape()[2], [&](auto type, auto packed) {
+            PrependOf<decltype(type), packed()>(x, token, positions, y);
+          });
         },
     .prepend_backward =
         [](const Tensor& dy, PrependTokenGradients& gradients) {
-          Visit(gradients.dx.dtype(), dy.shape()[2],
-                [&](auto type, auto packed) { PrependBackwardOf<decltype(type), packed()>(dy, gradients); });
+          cuda::VisitPackedWide(gradients.dx.dtype(), dy.shape()[2], [&](auto type, auto packed) {
+            PrependBackwardOf<decltype(type), packed()>(dy, gradients);
+          });
         },
     .first_forward =
         [](const Tensor& x, Tensor& y) {
           const int64_t length = x.shape()[1], d = x.shape()[2];
-          Visit(x.dtype(), d,
-                [&](auto type, auto packed) { MoveRows<decltype(type), packed()>(x, length * d, d, d, y); });
+          cuda::VisitPackedWide(x.dtype(), d, [&](auto type, auto packed) {
+            MoveRows<decltype(type), packed()>(x, length * d, d, d, y);
+          });
         },
     .first_backward =
         [](const Tensor& dy, Tensor& dx) {
           const int64_t length = dx.shape()[1], d = dx.shape()[2];
-          Visit(dy.dtype(), d, [&](auto type, auto packed) {
+          cuda::VisitPackedWide(dy.dtype(), d, [&](auto type, auto packed) {
             MoveRows<decltype(type), packed()>(dy, d, d, length * d, dx);
           });
         },

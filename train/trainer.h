@@ -116,7 +116,12 @@ class Trainer {
 
   double LearningRateOf(int64_t step) const { return schedule_->At(step).learning_rate; }
   int64_t step() const { return step_; }         // steps done, skipped ones included
-  void set_step(int64_t step) { step_ = step; }  // for resuming
+  // For resuming: weights and optimiser may lie elsewhere now, and no step of before is replayed.
+  void set_step(int64_t step) {
+    step_ = step;
+    recording_ = nullptr;
+    alike_ = false;
+  }
 
  private:
   nn::GraphOptions GraphFor(int64_t part) const;

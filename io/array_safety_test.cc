@@ -10,7 +10,7 @@
 #include "gtest/gtest.h"
 #include "io/array_file_testing.h"
 #include "io/open_array_file.h"
-#include "io/safetensors.h"
+#include "io/safetensors/safetensors.h"
 #include "io/test_files.h"
 #include "testing/device.h"
 #include "testing/variations.h"

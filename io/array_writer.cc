@@ -9,8 +9,8 @@
 #include "base/status_macros.h"
 #include "io/element_type.h"
 #include "io/file_errors.h"
-#include "io/npy_header.h"
-#include "io/safetensors_header.h"
+#include "io/numpy/npy_header.h"
+#include "io/safetensors/safetensors_header.h"
 
 namespace halftone {
 namespace {

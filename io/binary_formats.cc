@@ -15,9 +15,9 @@
 #include "base/status_macros.h"
 #include "io/array.h"
 #include "io/file_errors.h"
-#include "io/npy_header.h"
+#include "io/numpy/npy_header.h"
 #include "io/range_file.h"
-#include "io/safetensors_header.h"
+#include "io/safetensors/safetensors_header.h"
 
 namespace halftone {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "io/npy.h"
-#include "io/safetensors.h"
+#include "io/numpy/npy.h"
+#include "io/safetensors/safetensors.h"
 #include "io/test_files.h"
 
 namespace halftone {

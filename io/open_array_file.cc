@@ -19,10 +19,10 @@
 #include "io/csv.h"
 #include "io/file_errors.h"
 #include "io/input_file.h"
-#include "io/npz.h"
-#include "io/pytorch.h"
-#include "io/sharded_safetensors.h"
-#include "io/zip_archive.h"
+#include "io/numpy/npz.h"
+#include "io/pytorch/pytorch.h"
+#include "io/safetensors/sharded_safetensors.h"
+#include "io/zip/zip_archive.h"
 
 namespace halftone {
 namespace {

@@ -7,7 +7,7 @@
 //
 // A table on stdout; progress and errors (one line) on stderr. Exit code: 0 done, 1 an error.
 
-#include "train/allocate_bits.h"
+#include "train/evaluation/allocate_bits.h"
 
 #include <cstdint>
 #include <cstdio>

@@ -25,7 +25,7 @@
 #include "models/model.h"
 #include "nn/graph.h"
 #include "nn/module.h"
-#include "train/pretrained.h"
+#include "train/checkpoint/pretrained.h"
 
 namespace halftone {
 namespace {

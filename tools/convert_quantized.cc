@@ -18,7 +18,7 @@
 #include "fp16/codec.h"
 #include "io/array_writer.h"
 #include "io/float_batches.h"
-#include "io/quantized_array.h"
+#include "io/quantized/quantized_array.h"
 #include "quant/block_format.h"
 #include "quant/pack.h"
 #include "quant/scaled.h"

@@ -1,5 +1,5 @@
 // Quantises the floats of a file's arrays, and writes codes and scales to another file
-// (io/quantized_array.h).
+// (io/quantized/quantized_array.h).
 #ifndef HALFTONE_TOOLS_CONVERT_QUANTIZED_H_
 #define HALFTONE_TOOLS_CONVERT_QUANTIZED_H_
 
@@ -17,7 +17,7 @@
 namespace halftone {
 
 struct QuantizeOptions {
-  QuantFormat to;            // one that FindStoredFormat gives (io/quantized_array.h)
+  QuantFormat to;            // one that FindStoredFormat gives (io/quantized/quantized_array.h)
   bool per_channel = false;  // a scale for each index of the first dimension; not of block formats
   Rounding rounding = Rounding::kNearestEven;  // of elements
   uint64_t seed = 0;                           // as ConvertOptions::seed

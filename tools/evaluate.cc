@@ -7,7 +7,7 @@
 //
 // A table on stdout; progress and errors (one line) on stderr. Exit code: 0 done, 1 an error.
 
-#include "train/evaluate.h"
+#include "train/evaluation/evaluate.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -25,7 +25,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 #include "tools/command_line.h"
-#include "train/what_if.h"
+#include "train/evaluation/what_if.h"
 
 ABSL_FLAG(std::string, recipe, "", "the recipe to evaluate in; empty: the one that the run was trained in");
 ABSL_FLAG(std::string, compare, "",

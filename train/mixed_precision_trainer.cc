@@ -13,10 +13,10 @@
 #include "io/array.h"
 #include "io/array_writer.h"
 #include "io/element_type.h"
-#include "io/safetensors.h"
+#include "io/safetensors/safetensors.h"
 #include "nn/optim/sgd.h"
+#include "train/checkpoint/numerics_state.h"
 #include "train/config.h"
-#include "train/numerics_state.h"
 
 namespace halftone {
 namespace {

@@ -20,13 +20,13 @@
 #include "tensor/allocator.h"
 #include "tensor/ops/cast/cast.h"
 #include "train/build.h"
-#include "train/checkpoint.h"
+#include "train/checkpoint/checkpoint.h"
+#include "train/checkpoint/pretrained.h"
 #include "train/config.h"
-#include "train/event_file.h"
 #include "train/open_device.h"
-#include "train/pretrained.h"
-#include "train/progress.h"
 #include "train/recipe_speed.h"
+#include "train/records/event_file.h"
+#include "train/records/progress.h"
 #include "train/trainer.h"
 #include "train/version.h"
 
@@ -69,14 +69,15 @@ class Run {
     ASSIGN_OR_RETURN(test_batches_, dataset_.TestBatches(*device_, config_.data().batch_size()));
     RETURN_IF_ERROR(config_.run().resume() ? Resume() : StartAnew());
     RETURN_IF_ERROR(StartEvents());
-    progress_.Line(absl::StrFormat(
-        "%s: %s on %s (%d training and %d test %s), %s, %d epochs of %d steps, %s",
-        config_.run().out(), config_.model().name(), dataset_.name(), dataset_.train_size(),
-        dataset_.test_size(), dataset_.unit(), config_.precision().recipe(), config_.run().epochs(),
-        batches_->batches_per_epoch(), DescribeDevice(*device_)));
+    progress_.Line(absl::StrFormat("%s: %s on %s (%d training and %d test %s), %s, %d epochs of %d steps, %s",
+                                   config_.run().out(), config_.model().name(), dataset_.name(),
+                                   dataset_.train_size(), dataset_.test_size(), dataset_.unit(),
+                                   config_.precision().recipe(), config_.run().epochs(),
+                                   batches_->batches_per_epoch(), DescribeDevice(*device_)));
     if (const std::string about = batches_->About(); !about.empty()) progress_.Line(about);
     if (trainer_->quantization().any()) {
-      for (const std::string& line : trainer_->quantization().Lines()) progress_.Line(absl::StrCat("quantised: ", line));
+      for (const std::string& line : trainer_->quantization().Lines())
+        progress_.Line(absl::StrCat("quantised: ", line));
       device_->SayOnce(amp::kEmulated);
     }
     if (options_.compare_with_fp32 && config_.precision().recipe() != "fp32") SayWhetherRecipePays();
@@ -90,7 +91,7 @@ class Run {
     const absl::StatusOr<double> ratio = StepTimeOverFp32(config_, dataset_);
     if (!ratio.ok() || *ratio < kWorthAWord) return;
     device_->SayOnce(absl::StrFormat("%s takes %.2f times as long as fp32 for a step on this machine",
-                                    config_.precision().recipe(), *ratio));
+                                     config_.precision().recipe(), *ratio));
   }
 
   absl::Status MakeBatches(LoaderPosition start) {
@@ -118,9 +119,9 @@ class Run {
       std::filesystem::remove_all(out_ + name, ignored);
     }
     RETURN_IF_ERROR(MakeDirectories(out_));
-    return WriteFileAtomically(out_ + "/config.textproto",
-                               absl::StrCat("# Halftone ", kVersion, ", ", DescribeDevice(*device_), "\n",
-                                            PrintConfig(config_)));
+    return WriteFileAtomically(
+        out_ + "/config.textproto",
+        absl::StrCat("# Halftone ", kVersion, ", ", DescribeDevice(*device_), "\n", PrintConfig(config_)));
   }
 
   absl::Status StartEvents() {
@@ -142,7 +143,8 @@ class Run {
     for (const nn::Parameter* p : trainer_->parameters()) {
       const Tensor weights = ops::Cast(p->master(), DType::kF32);
       RETURN_IF_ERROR(events_->Histogram(step, absl::StrCat("weights/", p->path()), weights.span<float>()));
-      RETURN_IF_ERROR(events_->Histogram(step, absl::StrCat("gradients/", p->path()), p->gradient().span<float>()));
+      RETURN_IF_ERROR(
+          events_->Histogram(step, absl::StrCat("gradients/", p->path()), p->gradient().span<float>()));
     }
     return absl::OkStatus();
   }
@@ -276,8 +278,8 @@ class Run {
   void Tell(const StepResult& step) {
     for (const std::string& warning : step.warnings) progress_.Line(absl::StrCat("warning: ", warning));
     if (step.overflow.has_value()) {
-      progress_.Line(absl::StrFormat("step %d skipped with loss scale %g, now %g; %s", step.step,
-                                     step.scale, step.update.new_scale,
+      progress_.Line(absl::StrFormat("step %d skipped with loss scale %g, now %g; %s", step.step, step.scale,
+                                     step.update.new_scale,
                                      absl::StripSuffix(step.overflow->ToString(), "\n")));
     }
     if (step.update.action == FloorAction::kEnterFallback) {
@@ -397,7 +399,7 @@ class Run {
   std::unique_ptr<BatchSource> batches_, test_batches_;
   int64_t total_steps_ = 0;
   Clock::time_point last_taken_;  // the newest results
-  CheckpointState state_;  // where in the run we are; the trainer's part is filled in when it is saved
+  CheckpointState state_;         // where in the run we are; the trainer's part is filled in when it is saved
   RunResult result_;
 };
 

@@ -14,7 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "gtest/gtest.h"
-#include "train/checkpoint.h"
+#include "train/checkpoint/checkpoint.h"
 #include "train/config.h"
 
 namespace halftone {
@@ -36,10 +36,12 @@ class RunTest : public ::testing::Test {
   // 3 epochs of 4 steps.
   TrainConfig Config(const std::string& out, const std::string& recipe = "fp32") {
     TrainConfig config;
-    const std::string text = absl::StrCat(R"(model { name: "cnn" width: 4 } data { name: "cifar10" root: ")", kSample,
-                                          R"(" batch_size: 16 limit: 64 augment: true } precision { recipe: ")", recipe,
-                                          R"(" } optimizer { sgd { learning_rate: 0.05 momentum: 0.9 } }
-                                          schedule { one_cycle {} } run { epochs: 3 out: ")", dir_, "/", out, "\" }");
+    const std::string text =
+        absl::StrCat(R"(model { name: "cnn" width: 4 } data { name: "cifar10" root: ")", kSample,
+                     R"(" batch_size: 16 limit: 64 augment: true } precision { recipe: ")", recipe,
+                     R"(" } optimizer { sgd { learning_rate: 0.05 momentum: 0.9 } }
+                                          schedule { one_cycle {} } run { epochs: 3 out: ")",
+                     dir_, "/", out, "\" }");
     EXPECT_TRUE(MergeText(text, "test", config).ok());
     return config;
   }
@@ -84,7 +86,8 @@ TEST_F(RunTest, LeavesConfigMetricsAndCheckpoint) {
 
 TEST_F(RunTest, ResumingEqualsNeverHavingStoppedBitForBit) {
   // The quantised ones remember amax histories, codebooks and scales, and round stochastically.
-  for (const std::string recipe : {"fp32", "amp_bf16", "amp_fp16", "fp8_hybrid", "fp2", "int4", "mxfp4", "nvfp4"}) {
+  for (const std::string recipe :
+       {"fp32", "amp_bf16", "amp_fp16", "fp8_hybrid", "fp2", "int4", "mxfp4", "nvfp4"}) {
     SCOPED_TRACE(recipe);
     const std::string whole = recipe + "_whole", parts = recipe + "_parts";
     ASSERT_TRUE(Train(Config(whole, recipe)).ok());
@@ -142,7 +145,8 @@ TEST_F(RunTest, ADamagedCheckpointIsRefused) {
   ASSERT_TRUE(Train(Config("a")).ok());
   TrainConfig config = Config("a");
   config.mutable_run()->set_resume(true);
-  const std::string path = dir_ + "/a/checkpoint/model.safetensors", bytes = Read("a/checkpoint/model.safetensors");
+  const std::string path = dir_ + "/a/checkpoint/model.safetensors",
+                    bytes = Read("a/checkpoint/model.safetensors");
   for (const size_t size : {size_t{0}, size_t{7}, size_t{100}, bytes.size() - 1}) {
     ASSERT_TRUE(WriteFileAtomically(path, bytes.substr(0, size)).ok());
     EXPECT_TRUE(absl::StrContains(Error(config), "model.safetensors")) << size;

@@ -15,10 +15,10 @@
 #include "tensor/ops/elementwise/elementwise.h"
 #include "testing/device.h"
 #include "testing/tensors.h"
-#include "train/checkpoint.h"
+#include "train/checkpoint/checkpoint.h"
+#include "train/checkpoint/numerics_state.h"
+#include "train/checkpoint/state_dict.h"
 #include "train/config.h"
-#include "train/numerics_state.h"
-#include "train/state_dict.h"
 
 namespace halftone {
 namespace {

@@ -12,7 +12,7 @@
 #include "fp16/codec.h"
 #include "io/element_type.h"
 #include "io/float_batches.h"
-#include "io/quantized_array.h"
+#include "io/quantized/quantized_array.h"
 #include "quant/block_format.h"
 #include "quant/codebook.h"
 #include "quant/codebook_init.h"

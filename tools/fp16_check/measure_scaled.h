@@ -27,9 +27,9 @@ struct ScaledStats {
 int ReadingsFor(absl::Span<const QuantFormat> formats);
 
 // One for each of the formats, none of them a FloatFormat. Numbers become what FakeQuantizeBlocks, with rows
-// as convert has them (BlockRow of io/quantized_array.h; the last block of a row may be shorter; arrays in
-// Fortran order have rows along the first dimension, which lie together), or FakeQuantize makes of them:
-// integers with a scale for the tensor by amax, codebooks as MinifloatCodebook starts them, with such a
+// as convert has them (BlockRow of io/quantized/quantized_array.h; the last block of a row may be shorter;
+// arrays in Fortran order have rows along the first dimension, which lie together), or FakeQuantize makes of
+// them: integers with a scale for the tensor by amax, codebooks as MinifloatCodebook starts them, with such a
 // scale. float64 is rounded to float32 first. `numbers` are those of the array. read(bytes) is called now and
 // then. The results are the same for any number of threads. Errors: the file's.
 absl::StatusOr<std::vector<ScaledStats>> MeasureScaled(const ArrayFile& file, size_t index,

@@ -14,7 +14,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "io/array_safety.h"
-#include "io/quantized_array.h"
+#include "io/quantized/quantized_array.h"
 #include "quant/block_format.h"
 #include "quant/codebook.h"
 #include "quant/codebook_init.h"

@@ -19,7 +19,7 @@
 #include "tools/sweep/runner.h"
 #include "train/build.h"
 #include "train/config.h"
-#include "train/progress.h"
+#include "train/records/progress.h"
 #include "train/trainer.h"
 
 namespace halftone::sweep {

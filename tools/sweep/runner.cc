@@ -28,7 +28,7 @@
 #include "tools/sweep/results.h"
 #include "tools/sweep/run_one.h"
 #include "train/config.h"
-#include "train/progress.h"
+#include "train/records/progress.h"
 #include "train/version.h"
 
 namespace halftone::sweep {

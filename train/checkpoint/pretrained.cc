@@ -1,0 +1,156 @@
+#include "train/checkpoint/pretrained.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "base/status_macros.h"
+#include "io/element_type.h"
+#include "io/open_array_file.h"
+#include "nn/quantizer.h"
+#include "tensor/ops/cast/cast.h"
+#include "train/checkpoint/state_dict.h"
+
+namespace halftone {
+namespace {
+
+constexpr size_t kNamesInALine = 8;
+
+using Tensors = absl::flat_hash_map<std::string, Tensor>;  // by the model's names
+
+// "bert." of "bert.fc.weight".
+std::string FirstPart(absl::string_view name) {
+  const size_t dot = name.find('.');
+  return dot == name.npos ? "" : std::string(name.substr(0, dot + 1));
+}
+
+struct Mapping {
+  std::string stripped, added;
+
+  // The model's name of the file's tensor, if it had one.
+  std::string Apply(absl::string_view name) const {
+    if (!absl::ConsumePrefix(&name, stripped)) return "";
+    return absl::StrCat(added, name);
+  }
+};
+
+bool SameShape(const FileArray& array, const Tensor& tensor) { return array.shape == tensor.shape(); }
+
+// The mapping under which the most tensors match; of equally good ones the plainest.
+Mapping FindMapping(const std::vector<FileArray>& arrays, const Tensors& tensors) {
+  std::set<std::string> adds = {""};
+  for (const auto& [name, tensor] : tensors) adds.insert(FirstPart(name));
+  std::map<std::pair<std::string, std::string>, int64_t> matches;  // by what is stripped and what is added
+  for (const FileArray& array : arrays) {
+    for (const std::string& strip : std::set<std::string>{"", FirstPart(array.name)}) {
+      for (const std::string& add : adds) {
+        const auto found = tensors.find(Mapping{strip, add}.Apply(array.name));
+        if (found != tensors.end() && SameShape(array, found->second)) ++matches[{strip, add}];
+      }
+    }
+  }
+  Mapping best;
+  int64_t most = 0;
+  for (const auto& [mapping, count] : matches) {
+    if (count > most) most = count, best = {mapping.first, mapping.second};
+  }
+  return best;
+}
+
+absl::Status Read(const ArrayFile& file, size_t index, Tensor& to) {
+  const FileArray& array = file.arrays()[index];
+  const size_t size = SizeOf(array.type);
+  size_t done = 0;
+  if (to.dtype() == DType::kI64) {
+    // Counters; a double holds all that ever were.
+    return file.ReadChunks(index, [&](absl::Span<const char> bytes) {
+      std::vector<double> values(bytes.size() / size);
+      ConvertElements(array.type, bytes, absl::MakeSpan(values));
+      for (const double v : values) to.data<int64_t>()[done++] = static_cast<int64_t>(v);
+      return absl::OkStatus();
+    });
+  }
+  Tensor floats = Tensor::Empty(to.device(), DType::kF32, to.shape());
+  RETURN_IF_ERROR(file.ReadChunks(index, [&](absl::Span<const char> bytes) {
+    const size_t n = bytes.size() / size;
+    ConvertElements(array.type, bytes, floats.span<float>().subspan(done, n));
+    done += n;
+    return absl::OkStatus();
+  }));
+  to.CopyFrom(ops::Cast(floats, to.dtype()));
+  return absl::OkStatus();
+}
+
+std::string Some(const std::vector<std::string>& names) {
+  const size_t shown = std::min(names.size(), kNamesInALine);
+  const std::string list = absl::StrJoin(names.begin(), names.begin() + shown, ", ");
+  return shown == names.size() ? list : absl::StrCat(list, ", and ", names.size() - shown, " more");
+}
+
+}  // namespace
+
+std::vector<std::string> PretrainedReport::Lines(absl::string_view file) const {
+  std::string first = absl::StrCat("weights: ", loaded, " tensors from ", file);
+  if (!stripped.empty()) absl::StrAppend(&first, ", without their \"", stripped, "\"");
+  if (!added.empty()) absl::StrAppend(&first, ", as \"", added, "*\"");
+  std::vector<std::string> lines = {first};
+  if (!missing.empty()) lines.push_back(absl::StrCat("weights: not in the file, new: ", Some(missing)));
+  if (!other_shape.empty()) {
+    lines.push_back(absl::StrCat("weights: of another shape, new: ", Some(other_shape)));
+  }
+  if (!unexpected.empty()) {
+    lines.push_back(absl::StrCat("weights: in the file, not in the model: ", Some(unexpected)));
+  }
+  return lines;
+}
+
+absl::StatusOr<PretrainedReport> LoadPretrainedWeights(const std::string& path, nn::Module& model) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<ArrayFile> file, OpenArrayFile(path));
+  const std::vector<FileArray>& arrays = file->arrays();
+  const std::vector<NamedTensor> state = StateDict(model);
+  Tensors tensors;
+  for (const NamedTensor& t : state) tensors.emplace(t.name, t.tensor);
+  const Mapping mapping = FindMapping(arrays, tensors);
+  PretrainedReport report = {.stripped = mapping.stripped, .added = mapping.added};
+  absl::flat_hash_set<std::string> seen;
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    const std::string name = mapping.Apply(arrays[i].name);
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+      report.unexpected.push_back(arrays[i].name);
+      continue;
+    }
+    seen.insert(name);
+    if (!SameShape(arrays[i], found->second)) {
+      report.other_shape.push_back(absl::StrCat(name, " ", found->second.shape().ToString(), " (there ",
+                                                arrays[i].shape.ToString(), ")"));
+      continue;
+    }
+    RETURN_IF_ERROR(Read(*file, i, found->second));
+    ++report.loaded;
+  }
+  if (report.loaded == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " holds another architecture: no name and shape of its ", arrays.size(),
+                     " tensors is the model's; expected names such as ", state.front().name,
+                     arrays.empty() ? "" : absl::StrCat(", and found ", arrays.front().name)));
+  }
+  for (const NamedTensor& t : state) {
+    if (!seen.contains(t.name)) report.missing.push_back(t.name);
+  }
+  nn::ForEachParameter(model, [](const std::string&, nn::Parameter& p) { p.MarkUpdated(); });
+  const absl::Status quantizers = nn::CheckQuantizers(model);
+  if (!quantizers.ok()) return absl::DataLossError(absl::StrCat(path, ": ", quantizers.message()));
+  return report;
+}
+
+}  // namespace halftone

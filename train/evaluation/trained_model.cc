@@ -1,0 +1,92 @@
+#include "train/evaluation/trained_model.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "io/safetensors/safetensors.h"
+#include "tensor/ops/cast/cast.h"
+#include "train/checkpoint/checkpoint.h"
+#include "train/checkpoint/state_dict.h"
+#include "train/config.h"
+
+namespace halftone {
+namespace {
+
+// The folder that holds the checkpoint's two files.
+absl::StatusOr<std::string> FindCheckpoint(const std::string& folder) {
+  const std::string path = ResolveUserPath(folder);
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no ", folder, "; expected the folder of a run, its run.out"));
+  }
+  for (const std::string& candidate : {path + "/checkpoint", path}) {
+    if (std::filesystem::exists(candidate + "/training_state.safetensors", ignored)) return candidate;
+  }
+  return absl::NotFoundError(absl::StrCat(
+      folder, " has no checkpoint; expected the folder of a run (its run.out) or the checkpoint within it"));
+}
+
+absl::StatusOr<TrainConfig> MergedConfig(const TrainConfig& run, const std::vector<std::string>& sets) {
+  ASSIGN_OR_RETURN(const TrainConfig changes, LoadTrainConfig("", sets));
+  TrainConfig config = run;
+  config.MergeFrom(changes);
+  RETURN_IF_ERROR(ResolveTrainConfig(config));
+  return config;
+}
+
+// In the dtype that a recipe stores weights in.
+void KeepWeightsIn(const amp::Recipe& recipe, nn::Module& model) {
+  const DType stored = recipe.pure ? *recipe.lower : DType::kF32;
+  for (nn::Parameter* p : nn::Parameters(model)) {
+    if (p->master().dtype() != stored) p->SetMaster(ops::Cast(p->master(), stored));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<Dataset> TrainedRun::LoadData(int64_t limit) const {
+  // data.limit is of training images: mean and deviation are theirs.
+  ASSIGN_OR_RETURN(Dataset dataset, LoadConfiguredDataset(config.data()));
+  if (limit > 0) dataset.LimitTest(limit);
+  return dataset;
+}
+
+absl::StatusOr<TrainedRun> OpenRun(const std::string& folder, const std::vector<std::string>& sets) {
+  TrainedRun run;
+  ASSIGN_OR_RETURN(run.checkpoint, FindCheckpoint(folder));
+  ASSIGN_OR_RETURN(run.state, ReadCheckpointState(run.checkpoint));
+  ASSIGN_OR_RETURN(run.config, MergedConfig(run.state.config(), sets));
+  ASSIGN_OR_RETURN(run.trained_in, amp::FindRecipe(run.state.config().precision().recipe()));
+  return run;
+}
+
+absl::StatusOr<TrainedModel> LoadModel(const TrainedRun& run, const amp::Recipe& recipe,
+                                       const Dataset& dataset, Device& device,
+                                       const std::vector<amp::QuantizationRule>& extra) {
+  const bool as_trained = recipe.name == run.trained_in.name && extra.empty();
+  PrecisionConfig precision = run.config.precision();
+  // Changes to what one recipe quantises are not for another.
+  if (!as_trained) precision.clear_quantize();
+  TrainedModel trained;
+  ASSIGN_OR_RETURN(trained.model, MakeConfiguredModel(run.config, dataset));
+  ASSIGN_OR_RETURN(amp::QuantizationOptions quantization, MakeQuantization(precision, recipe));
+  quantization.rules.insert(quantization.rules.end(), extra.begin(), extra.end());
+  ASSIGN_OR_RETURN(trained.quantization, amp::Quantize(quantization, *trained.model));
+  if (trained.quantization.any()) device.SayOnce(amp::kEmulated);
+  ASSIGN_OR_RETURN(trained.policies, MakePolicies(precision, recipe));
+  nn::Initialize(*trained.model, device, Rng(run.config.run().seed()));
+  KeepWeightsIn(run.trained_in, *trained.model);
+  const std::string file = run.checkpoint + "/model.safetensors";
+  ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(file));
+  RETURN_IF_ERROR(LoadStateDict(reader, file, *trained.model,
+                                as_trained ? QuantizerState::kLoad : QuantizerState::kLeaveOut));
+  KeepWeightsIn(recipe, *trained.model);
+  return trained;
+}
+
+}  // namespace halftone

@@ -1,0 +1,49 @@
+// A model as a checkpoint has it, without its trainer: to be evaluated in this or another precision.
+#ifndef HALFTONE_TRAIN_EVALUATION_TRAINED_MODEL_H_
+#define HALFTONE_TRAIN_EVALUATION_TRAINED_MODEL_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "amp/quantization.h"
+#include "amp/recipe.h"
+#include "datasets/dataset.h"
+#include "nn/module.h"
+#include "train/build.h"
+#include "train/proto/checkpoint.pb.h"
+
+namespace halftone {
+
+// A run's checkpoint, and the config to go on with.
+struct TrainedRun {
+  std::string checkpoint;  // the folder of the two files
+  CheckpointState state;
+  TrainConfig config;  // the run's, with `sets` merged over it
+  amp::Recipe trained_in;
+
+  // The data set that the config names, with the first `limit` test images alone; 0: all.
+  absl::StatusOr<Dataset> LoadData(int64_t limit) const;
+};
+
+// `folder`: a run's (its run.out) or its checkpoint's. Errors are one line: no such folder, no checkpoint in
+// it, text of `sets` that is no config.
+absl::StatusOr<TrainedRun> OpenRun(const std::string& folder, const std::vector<std::string>& sets);
+
+struct TrainedModel {
+  std::unique_ptr<nn::Module> model;
+  PrecisionPolicies policies;
+  amp::QuantizationSummary quantization;
+};
+
+// The model in a recipe: its weights in the dtype that this stores them in, its quantisers as they were
+// trained if it is the recipe of the run, else new. `extra`: changes to what is quantised. `device` outlives
+// the model.
+absl::StatusOr<TrainedModel> LoadModel(const TrainedRun& run, const amp::Recipe& recipe,
+                                       const Dataset& dataset, Device& device,
+                                       const std::vector<amp::QuantizationRule>& extra = {});
+
+}  // namespace halftone
+
+#endif  // HALFTONE_TRAIN_EVALUATION_TRAINED_MODEL_H_

@@ -16,6 +16,7 @@
 #include "tools/report/page.h"
 #include "tools/report/page_data.h"
 #include "tools/report/summary_tables.h"
+#include "tools/results/files.h"
 #include "tools/text.h"
 
 namespace halftone::report {

@@ -16,7 +16,8 @@
 #include "absl/strings/str_join.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "tools/report/csv.h"
+#include "tools/results/csv.h"
+#include "tools/results/files.h"
 #include "tools/text.h"
 
 namespace halftone::report {
@@ -43,7 +44,7 @@ constexpr std::pair<absl::string_view, std::string RunDetails::*> kDetailTexts[]
 };
 
 bool IsSuccess(absl::string_view status) {
-  for (const absl::string_view success : {"", "ok", "done", "finished", "complete", "completed"}) {
+  for (const absl::string_view success : {"", kStatusOk, "done", "finished", "complete", "completed"}) {
     if (absl::EqualsIgnoreCase(status, success)) return true;
   }
   return false;
@@ -92,6 +93,7 @@ struct ResultRow {
 // "" or what is wrong.
 std::string ReadResultRow(const CsvRow& row, ResultRow& result) {
   const std::vector<std::string>& fields = row.fields;
+  if (!row.flaw.empty()) return row.flaw;
   if (fields.size() != kResultColumns) {
     return absl::StrCat(fields.size(), " fields, expected ", kResultColumns);
   }
@@ -132,6 +134,7 @@ class DetailColumns {
   }
 
   std::string Read(const CsvRow& row, DetailRow& detail) const {
+    if (!row.flaw.empty()) return row.flaw;
     if (row.fields.size() != count_) {
       return absl::StrCat(row.fields.size(), " fields, expected ", count_);
     }
@@ -399,7 +402,7 @@ absl::StatusOr<SweepResults> ReadSweepResults(const std::string& folder) {
     return absl::InvalidArgumentError(
         absl::StrCat((directory / kResultsFile).string(), " has no whole row; run the sweep first"));
   }
-  results.config = ReadConfig(directory / "sweep.textproto");
+  results.config = ReadConfig(directory / kSweepConfigFile);
   std::map<std::string, double> bits;
   for (SweepRun& run : results.runs) {
     AddName(run.point.model, results.models);

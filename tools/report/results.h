@@ -12,12 +12,6 @@
 
 namespace halftone::report {
 
-inline constexpr char kResultsFile[] = "final_results.csv";
-inline constexpr char kDetailsFile[] = "run_details.csv";
-inline constexpr char kResultsHeader[] =
-    "model,activation,dataset,precision,epoch,train_acc,train_loss,test_acc,test_loss,time,memory,"
-    "estimated_memory";
-
 // A point of the grid; runs of several seeds share it.
 struct GridPoint {
   std::string model, activation, dataset, precision;

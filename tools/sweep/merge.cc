@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "tools/results/files.h"
 #include "tools/sweep/results.h"
 #include "train/config.h"
 
@@ -38,14 +39,14 @@ absl::StatusOr<SweepOutcome> MergeShards(const std::vector<std::string>& shards,
     return absl::FailedPreconditionError(absl::StrCat(out, " has runs of its own; choose another --out"));
   }
   SweepConfig config;
-  RETURN_IF_ERROR(MergeTextFile(absl::StrCat(shards[0], "/", kSweepFile), config));
+  RETURN_IF_ERROR(MergeTextFile(absl::StrCat(shards[0], "/", kSweepConfigFile), config));
   ASSIGN_OR_RETURN(const Grid grid, MakeGrid(config));
 
   std::vector<Row> rows;
   std::map<size_t, std::string> owners;
   for (const std::string& shard : shards) {
     ASSIGN_OR_RETURN(const bool known, HoldsThisSweep(shard, grid));
-    if (!known) return absl::NotFoundError(absl::StrCat(shard, " holds no sweep: it has no ", kSweepFile));
+    if (!known) return absl::NotFoundError(absl::StrCat(shard, " holds no sweep: it has no ", kSweepConfigFile));
     ASSIGN_OR_RETURN(Results results, ReadResults(shard, grid.runs));
     for (const std::string& note : results.notes) absl::FPrintF(log, "warning: %s\n", note);
     for (Row& row : results.rows) {
@@ -60,7 +61,7 @@ absl::StatusOr<SweepOutcome> MergeShards(const std::vector<std::string>& shards,
   }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.run < b.run; });
   RETURN_IF_ERROR(MakeDirectories(out));
-  RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(out, "/", kSweepFile), PrintConfig(grid.config)));
+  RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(out, "/", kSweepConfigFile), PrintConfig(grid.config)));
   RETURN_IF_ERROR(WriteResults(out, rows));
 
   SweepOutcome outcome = {.runs = static_cast<int>(grid.runs.size())};

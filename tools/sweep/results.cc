@@ -21,7 +21,6 @@ constexpr size_t kKeyColumns = 4;  // model, activation, dataset, precision: of 
 constexpr size_t kEpoch = 4;       // of both files
 constexpr size_t kTime = 9;        // of final_results.csv
 constexpr size_t kSeed = 5, kStatus = 11, kReason = 12;  // of run_details.csv
-constexpr char kOk[] = "ok";
 
 std::string KeyOf(const Run& run) {
   return absl::StrJoin({run.model, run.activation, run.dataset, run.precision, absl::StrCat(run.seed)}, ",");
@@ -141,11 +140,11 @@ absl::StatusOr<Results> ReadResults(const std::string& folder, absl::Span<const 
     if (!absl::SimpleAtoi(fields[kEpoch], &row.epoch) || row.epoch != epochs[row.run] + 1) {
       return refuse(absl::StrCat("expected epoch ", epochs[row.run] + 1, ", not ", fields[kEpoch]));
     }
-    if (fields[kStatus] == kOk) {
+    if (fields[kStatus] == kStatusOk) {
       if (matched == results.rows.size()) {
         // The other half was never written: the epoch is taken from the run's own files again.
         constexpr int64_t kHeaderLine = sizeof(kDetailsHeader);  // its end is a line's end
-        read.details_size = i == 0 ? kHeaderLine : details.rows[i - 1].end;
+        read.details_size = i == 0 ? kHeaderLine : static_cast<int64_t>(details.rows[i - 1].end);
         read.notes.push_back(absl::StrCat(details_path, " has ", details.rows.size() - i,
                                           " row(s) more than ", kResultsFile, ", which are cut off"));
         break;
@@ -181,7 +180,7 @@ absl::StatusOr<Row> ResultsWriter::AddEpoch(size_t index, const Run& run, const 
                                             const RunFacts& facts) {
   Row row = {.run = index, .epoch = epoch.epoch, .result = KeyFields(run, epoch.epoch)};
   row.details = DetailFields(run, epoch.epoch, epoch.loss_scale, absl::StrFormat("%.6g", epoch.overflow_rate),
-                             kOk, "", facts);
+                             kStatusOk, "", facts);
   for (const std::string& field :
        {epoch.train_accuracy, epoch.train_loss, epoch.test_accuracy, epoch.test_loss, epoch.seconds,
         absl::StrFormat("%.3f", epoch.peak_mebibytes),

@@ -17,21 +17,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "tools/sweep/csv.h"
+#include "tools/results/files.h"
 #include "tools/sweep/grid.h"
+#include "tools/sweep/growing_csv.h"
 #include "train/proto/sweep_config.pb.h"
 
 namespace halftone::sweep {
-
-inline constexpr char kResultsFile[] = "final_results.csv";
-inline constexpr char kDetailsFile[] = "run_details.csv";
-inline constexpr char kResultsHeader[] =
-    "model,activation,dataset,precision,epoch,train_acc,train_loss,test_acc,test_loss,time,memory,estimated_"
-    "memory";
-inline constexpr char kDetailsHeader[] =
-    "model,activation,dataset,precision,epoch,seed,loss_scale,overflow_rate,weight_bits,activation_bits,"
-    "emulated,"
-    "status,reason,threads,hardware,version,run";
 
 // A row of a run's metrics.csv, its numbers as they are written there.
 struct EpochRow {

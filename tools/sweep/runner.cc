@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/status_macros.h"
+#include "tools/results/files.h"
 #include "tools/sweep/epoch_times.h"
 #include "tools/sweep/lock.h"
 #include "tools/sweep/process.h"
@@ -79,7 +80,7 @@ class Runner {
     ASSIGN_OR_RETURN(const bool known, HoldsThisSweep(options_.out, grid_));
     if (!known) {
       RETURN_IF_ERROR(WriteFileAtomically(
-          absl::StrCat(options_.out, "/", kSweepFile),
+          absl::StrCat(options_.out, "/", kSweepConfigFile),
           absl::StrCat("# Halftone ", kVersion, ", ", DescribeCpu(), "\n", PrintConfig(grid_.config))));
     }
     ASSIGN_OR_RETURN(Results results, ReadResults(options_.out, grid_.runs));
@@ -314,13 +315,13 @@ class Runner {
 }  // namespace
 
 absl::StatusOr<bool> HoldsThisSweep(const std::string& folder, const Grid& grid) {
-  const std::string path = absl::StrCat(folder, "/", kSweepFile);
+  const std::string path = absl::StrCat(folder, "/", kSweepConfigFile);
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
     for (const char* name : {kResultsFile, kDetailsFile}) {
       if (!std::filesystem::exists(absl::StrCat(folder, "/", name), ignored)) continue;
       return absl::FailedPreconditionError(
-          absl::StrCat(folder, " has a ", name, " and no ", kSweepFile, "; choose another out"));
+          absl::StrCat(folder, " has a ", name, " and no ", kSweepConfigFile, "; choose another out"));
     }
     return false;
   }

@@ -21,8 +21,6 @@
 
 namespace halftone::sweep {
 
-inline constexpr char kSweepFile[] = "sweep.textproto";
-
 struct SweepOptions {
   std::string out;  // folder, as open() takes it
   int jobs = 1;     // runs at a time; the cores are shared out among them

@@ -28,6 +28,7 @@
 #include "base/status_macros.h"
 #include "tools/command_line.h"
 #include "tools/report/write_report.h"
+#include "tools/results/files.h"
 #include "tools/sweep/dry_run.h"
 #include "tools/sweep/grid.h"
 #include "tools/sweep/merge.h"

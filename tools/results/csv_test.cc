@@ -1,4 +1,4 @@
-#include "tools/report/csv.h"
+#include "tools/results/csv.h"
 
 #include <cstdint>
 #include <random>
@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace halftone::report {
+namespace halftone {
 namespace {
 
 using ::testing::ElementsAre;
@@ -26,19 +26,38 @@ TEST(CsvTest, RowsFieldsAndLines) {
 TEST(CsvTest, Quotes) {
   const Csv csv = ParseCsv("\xef\xbb\xbf\"a,b\",\"say \"\"so\"\"\",c\"d\n\"x\"y,\"\"\n");
   EXPECT_THAT(csv.rows[0].fields, ElementsAre("a,b", "say \"so\"", "c\"d"));
+  EXPECT_EQ(csv.rows[0].flaw, "");
   EXPECT_THAT(csv.rows[1].fields, ElementsAre("xy", ""));
+  EXPECT_EQ(csv.rows[1].flaw, "text behind a quoted field");
+}
+
+TEST(CsvTest, ALineIsReadAsItWasWritten) {
+  const std::vector<std::string> rows[] = {{"a", "b"},          {"a", ""},      {"a,b", "c"},
+                                           {"say \"so\"", ","}, {"\"", "\"\""}, {"x", "y z", ""}};
+  for (const std::vector<std::string>& fields : rows) {
+    const Csv csv = ParseCsv(CsvLine(fields) + "\n");
+    ASSERT_EQ(csv.rows.size(), 1u) << CsvLine(fields);
+    EXPECT_EQ(csv.rows[0].fields, fields) << CsvLine(fields);
+    EXPECT_EQ(csv.rows[0].flaw, "");
+  }
+  EXPECT_EQ(CsvLine(std::vector<std::string>{"one, two", "\"3\"", "4"}), "\"one, two\",\"\"\"3\"\"\",4");
+  EXPECT_EQ(CsvLine(std::vector<std::string>{"two\nlines"}), "two lines");
 }
 
 TEST(CsvTest, AnOpenQuoteSpoilsItsOwnRowAlone) {
   const Csv csv = ParseCsv("\"a,b\nc,d\n");
   EXPECT_THAT(csv.rows[0].fields, ElementsAre("a,b"));
+  EXPECT_EQ(csv.rows[0].flaw, "a quote without an end");
   EXPECT_THAT(csv.rows[1].fields, ElementsAre("c", "d"));
+  EXPECT_EQ(csv.rows[1].flaw, "");
 }
 
 TEST(CsvTest, ALineWithoutAnEndIsNoRow) {
   const Csv csv = ParseCsv("a,b\n1,2\n3,4");
   EXPECT_EQ(csv.rows.size(), 2u);
   EXPECT_EQ(csv.cut_line, 3u);
+  EXPECT_EQ(csv.cut, "3,4");
+  EXPECT_EQ(csv.rows[1].end, 8u);
   EXPECT_EQ(ParseCsv("").cut_line, 0u);
   EXPECT_TRUE(ParseCsv("").rows.empty());
 }
@@ -76,4 +95,4 @@ TEST(CsvTest, AnyBytes) {
 }
 
 }  // namespace
-}  // namespace halftone::report
+}  // namespace halftone

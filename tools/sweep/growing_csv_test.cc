@@ -1,4 +1,4 @@
-#include "tools/sweep/csv.h"
+#include "tools/sweep/growing_csv.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -21,10 +21,10 @@ using ::testing::HasSubstr;
 
 constexpr char kHeader[] = "a,b";
 
-class CsvTest : public ::testing::Test {
+class GrowingCsvTest : public ::testing::Test {
  protected:
-  CsvTest()
-      : path_(absl::StrCat(::testing::TempDir(), "/csv_test_",
+  GrowingCsvTest()
+      : path_(absl::StrCat(::testing::TempDir(), "/growing_csv_test_",
                            ::testing::UnitTest::GetInstance()->current_test_info()->name())) {
     std::filesystem::remove(path_);
   }
@@ -38,24 +38,7 @@ class CsvTest : public ::testing::Test {
   const std::string path_;
 };
 
-TEST(CsvLine, IsReadAsItWasWritten) {
-  const std::vector<std::string> rows[] = {{"a", "b"},          {"", ""},       {"a,b", "c"},
-                                           {"say \"so\"", ","}, {"\"", "\"\""}, {"x", "y z", ""}};
-  for (const std::vector<std::string>& fields : rows) {
-    const absl::StatusOr<std::vector<std::string>> read = ParseCsvLine(CsvLine(fields));
-    ASSERT_TRUE(read.ok()) << CsvLine(fields);
-    EXPECT_EQ(*read, fields) << CsvLine(fields);
-  }
-  EXPECT_EQ(CsvLine(std::vector<std::string>{"one, two", "\"3\"", "4"}), "\"one, two\",\"\"\"3\"\"\",4");
-  EXPECT_EQ(CsvLine(std::vector<std::string>{"two\nlines"}), "two lines");
-}
-
-TEST(CsvLine, RefusesWhatIsNone) {
-  EXPECT_FALSE(ParseCsvLine("\"a").ok());
-  EXPECT_FALSE(ParseCsvLine("\"a\"b,c").ok());
-}
-
-TEST_F(CsvTest, GrowsByRows) {
+TEST_F(GrowingCsvTest, GrowsByRows) {
   absl::StatusOr<std::unique_ptr<CsvAppender>> csv = CsvAppender::Open(path_, kHeader, 0);
   ASSERT_TRUE(csv.ok()) << csv.status();
   ASSERT_TRUE((*csv)->Append({"1", "x,y"}).ok());
@@ -65,13 +48,13 @@ TEST_F(CsvTest, GrowsByRows) {
   ASSERT_TRUE(read.ok()) << read.status();
   ASSERT_EQ(read->rows.size(), 2u);
   EXPECT_THAT(read->rows[0].fields, ElementsAre("1", "x,y"));
-  EXPECT_EQ(read->rows[0].end, 12);
+  EXPECT_EQ(read->rows[0].end, 12u);
   EXPECT_EQ(read->size, 16);
   EXPECT_EQ(read->cut, "");
 }
 
 // At whatever byte the file ends, it goes on after its last whole row.
-TEST_F(CsvTest, ARowThatWasCutIsCutOff) {
+TEST_F(GrowingCsvTest, ARowThatWasCutIsCutOff) {
   const std::string whole = "a,b\n1,2\n\"3, \",4\n";
   for (size_t size = 0; size <= whole.size(); ++size) {
     Write(whole.substr(0, size));
@@ -86,7 +69,7 @@ TEST_F(CsvTest, ARowThatWasCutIsCutOff) {
   }
 }
 
-TEST_F(CsvTest, RefusesAnotherFile) {
+TEST_F(GrowingCsvTest, RefusesAnotherFile) {
   Write("a,c\n1,2\n");
   EXPECT_THAT(Error(), HasSubstr(":1: not the header"));
   Write("a,b\n1,2\n3\n");
@@ -95,7 +78,7 @@ TEST_F(CsvTest, RefusesAnotherFile) {
   EXPECT_THAT(Error(), HasSubstr(":2: a quote without an end"));
 }
 
-TEST_F(CsvTest, AFullDiskLeavesWholeRows) {
+TEST_F(GrowingCsvTest, AFullDiskLeavesWholeRows) {
   absl::StatusOr<std::unique_ptr<CsvAppender>> csv = CsvAppender::Open(path_, kHeader, 0);
   ASSERT_TRUE(csv.ok()) << csv.status();
   ASSERT_TRUE((*csv)->Append({"1", "2"}).ok());

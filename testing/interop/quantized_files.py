@@ -1,7 +1,7 @@
 """Dequantises the files that tools/convert writes: with NumPy and ml_dtypes from what the metadata says, and with torchao
 where it is installed. Both must give the bits of `convert --to=float32`.
 
-quantized_files.py <tools/convert> <empty folder>
+quantized_files.py <tools/convert/convert> <empty folder>
 """
 
 import json

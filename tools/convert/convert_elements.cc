@@ -1,4 +1,4 @@
-#include "tools/convert_elements.h"
+#include "tools/convert/convert_elements.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,6 +1,6 @@
 // The elements of an array in another float type.
-#ifndef HALFTONE_TOOLS_CONVERT_ELEMENTS_H_
-#define HALFTONE_TOOLS_CONVERT_ELEMENTS_H_
+#ifndef HALFTONE_TOOLS_CONVERT_CONVERT_ELEMENTS_H_
+#define HALFTONE_TOOLS_CONVERT_CONVERT_ELEMENTS_H_
 
 #include <cstdint>
 #include <vector>
@@ -48,4 +48,4 @@ class ElementConverter {
 
 }  // namespace halftone
 
-#endif  // HALFTONE_TOOLS_CONVERT_ELEMENTS_H_
+#endif  // HALFTONE_TOOLS_CONVERT_CONVERT_ELEMENTS_H_

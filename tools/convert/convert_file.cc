@@ -1,4 +1,4 @@
-#include "tools/convert_file.h"
+#include "tools/convert/convert_file.h"
 
 #include <algorithm>
 #include <array>
@@ -21,7 +21,7 @@
 #include "io/array.h"
 #include "io/array_safety.h"
 #include "io/array_writer.h"
-#include "tools/convert_elements.h"
+#include "tools/convert/convert_elements.h"
 
 namespace halftone {
 namespace {

@@ -1,6 +1,6 @@
 // Converts the floats of a file's arrays to another type, and writes them to another file.
-#ifndef HALFTONE_TOOLS_CONVERT_FILE_H_
-#define HALFTONE_TOOLS_CONVERT_FILE_H_
+#ifndef HALFTONE_TOOLS_CONVERT_CONVERT_FILE_H_
+#define HALFTONE_TOOLS_CONVERT_CONVERT_FILE_H_
 
 #include <atomic>
 #include <cstddef>
@@ -67,4 +67,4 @@ absl::StatusOr<ConvertSummary> ConvertFile(const ArrayFile& file, const std::str
 
 }  // namespace halftone
 
-#endif  // HALFTONE_TOOLS_CONVERT_FILE_H_
+#endif  // HALFTONE_TOOLS_CONVERT_CONVERT_FILE_H_

@@ -1,7 +1,7 @@
 // Quantises the floats of a file's arrays, and writes codes and scales to another file
 // (io/quantized/quantized_array.h).
-#ifndef HALFTONE_TOOLS_CONVERT_QUANTIZED_H_
-#define HALFTONE_TOOLS_CONVERT_QUANTIZED_H_
+#ifndef HALFTONE_TOOLS_CONVERT_CONVERT_QUANTIZED_H_
+#define HALFTONE_TOOLS_CONVERT_CONVERT_QUANTIZED_H_
 
 #include <atomic>
 #include <cstdint>
@@ -11,7 +11,7 @@
 #include "fp16/format.h"
 #include "io/array_file.h"
 #include "quant/quant_format.h"
-#include "tools/convert_file.h"
+#include "tools/convert/convert_file.h"
 #include "tools/name_filter.h"
 
 namespace halftone {
@@ -49,4 +49,4 @@ absl::StatusOr<QuantizeSummary> QuantizeFile(const ArrayFile& file, const std::s
 
 }  // namespace halftone
 
-#endif  // HALFTONE_TOOLS_CONVERT_QUANTIZED_H_
+#endif  // HALFTONE_TOOLS_CONVERT_CONVERT_QUANTIZED_H_

@@ -1,4 +1,4 @@
-#include "tools/convert_file.h"
+#include "tools/convert/convert_file.h"
 
 #include <atomic>
 #include <cstdint>
@@ -26,7 +26,7 @@
 #include "io/element_type.h"
 #include "io/open_array_file.h"
 #include "quant/formats.h"
-#include "tools/convert_testing.h"
+#include "tools/convert/convert_testing.h"
 #include "tools/name_filter.h"
 
 namespace halftone {

@@ -1,4 +1,4 @@
-#include "tools/convert_quantized.h"
+#include "tools/convert/convert_quantized.h"
 
 #include <atomic>
 #include <cmath>
@@ -34,8 +34,8 @@
 #include "quant/quant_format.h"
 #include "quant/scaled.h"
 #include "quant/scales.h"
-#include "tools/convert_file.h"
-#include "tools/convert_testing.h"
+#include "tools/convert/convert_file.h"
+#include "tools/convert/convert_testing.h"
 #include "tools/name_filter.h"
 
 namespace halftone {

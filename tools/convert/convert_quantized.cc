@@ -1,4 +1,4 @@
-#include "tools/convert_quantized.h"
+#include "tools/convert/convert_quantized.h"
 
 #include <algorithm>
 #include <cmath>
@@ -23,7 +23,7 @@
 #include "quant/pack.h"
 #include "quant/scaled.h"
 #include "quant/scales.h"
-#include "tools/convert_elements.h"
+#include "tools/convert/convert_elements.h"
 #include "tools/text.h"
 
 namespace halftone {

@@ -1,6 +1,6 @@
 // Files of arrays for the tests of conversions.
-#ifndef HALFTONE_TOOLS_CONVERT_TESTING_H_
-#define HALFTONE_TOOLS_CONVERT_TESTING_H_
+#ifndef HALFTONE_TOOLS_CONVERT_CONVERT_TESTING_H_
+#define HALFTONE_TOOLS_CONVERT_CONVERT_TESTING_H_
 
 #include <map>
 #include <memory>
@@ -56,4 +56,4 @@ inline std::unique_ptr<ArrayFile> Open(const std::string& path) {
 
 }  // namespace halftone
 
-#endif  // HALFTONE_TOOLS_CONVERT_TESTING_H_
+#endif  // HALFTONE_TOOLS_CONVERT_CONVERT_TESTING_H_

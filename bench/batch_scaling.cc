@@ -27,6 +27,7 @@
 #include "bench/random_batch.h"
 #include "models/model.h"
 #include "nn/optim/sgd.h"
+#include "train/recipe_options.h"
 #include "train/trainer.h"
 
 namespace halftone {
@@ -38,11 +39,11 @@ constexpr int64_t kBatches[] = {64, 128, 256, 512};
 class Runner {
  public:
   Runner(const amp::Recipe& recipe, int64_t width, int64_t batch) : batch_(RandomBatch(device_, {}, batch)) {
-    TrainerOptions options = {.policy = amp::MakePolicy(recipe)};
-    if (recipe.pure) options.weights16 = recipe.lower;
+    auto model = models::MakeModel({.name = "cnn", .width = width}).value();
+    const TrainerOptions options = RecipeOptions(recipe, *model).value();
     trainer_ = std::make_unique<Trainer>(
-        device_, models::MakeModel({.name = "cnn", .width = width}).value(),
-        MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(), MakeConstantSchedule({}, 1e-3, 1).value(),
+        device_, std::move(model), MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
+        MakeConstantSchedule({}, 1e-3, 1).value(),
         GradScaler::Create({.enabled = recipe.scales_loss}).value(), options);
     for (int i = 0; i < 2; ++i) Step();  // makes the primitives and fills the allocator's cache
     device_.allocator().ResetPeak();

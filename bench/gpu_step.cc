@@ -1,5 +1,6 @@
-// On an NVIDIA GPU: one training step of every image model in the recipes that matter there, batch 512; and the
-// conversion of float32 to float16 beside a plain copy. bench/peers/gpu_step.py times the same in PyTorch.
+// On an NVIDIA GPU: one training step of every image model in the recipes that matter there, batch 512; and
+// the conversion of float32 to float16 beside a plain copy. bench/peers/gpu_step.py times the same in
+// PyTorch.
 //
 //   bazel run --config=cuda //bench:gpu_step -- --benchmark_filter=resnet18
 
@@ -13,7 +14,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "amp/quantization.h"
 #include "amp/recipe.h"
 #include "base/check.h"
 #include "bench/random_batch.h"
@@ -22,6 +22,7 @@
 #include "nn/optim/sgd.h"
 #include "tensor/ops/cast/cast.h"
 #include "train/open_device.h"
+#include "train/recipe_options.h"
 #include "train/trainer.h"
 
 namespace halftone {
@@ -35,12 +36,11 @@ void Step(benchmark::State& state, Device& device, const models::ModelRow& row, 
   device.allocator().ReleaseCached();
   device.allocator().ResetPeak();
   auto model = models::MakeModel({.name = std::string(row.name), .image = row.image}).value();
-  const auto quantised = amp::Quantize({.formats = recipe.quantization}, *model);
-  HALFTONE_CHECK(quantised.ok());
+  TrainerOptions options = RecipeOptions(recipe, *model).value();
+  options.read_every = kStepsAtOnce;
   Trainer trainer(device, std::move(model), MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
                   MakeConstantSchedule({}, 0.01, 1).value(),
-                  GradScaler::Create({.initial = 1024, .enabled = recipe.scales_loss}).value(),
-                  {.policy = amp::MakePolicy(recipe), .quantization = *quantised, .read_every = kStepsAtOnce});
+                  GradScaler::Create({.initial = 1024, .enabled = recipe.scales_loss}).value(), options);
   const Batch on_host = RandomBatch(device.host(), row.image, batch_size);
   const Batch batch = {on_host.input.To(device), on_host.labels.To(device)};
   const auto steps = [&] {
@@ -50,9 +50,8 @@ void Step(benchmark::State& state, Device& device, const models::ModelRow& row, 
   for (auto _ : state) steps();
   const int64_t images = static_cast<int64_t>(state.iterations()) * kStepsAtOnce * batch_size;
   state.counters["images/s"] = benchmark::Counter(static_cast<double>(images), benchmark::Counter::kIsRate);
-  state.counters["step_ms"] =
-      benchmark::Counter(static_cast<double>(state.iterations() * kStepsAtOnce) / 1e3,
-                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["step_ms"] = benchmark::Counter(static_cast<double>(state.iterations() * kStepsAtOnce) / 1e3,
+                                                 benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
   state.counters["peak_MiB"] = static_cast<double>(device.allocator().stats().peak_bytes) / (1 << 20);
 }
 
@@ -104,8 +103,9 @@ int main(int argc, char** argv) {
   int batch = 512, index = 0, kept = 1;
   for (int i = 1; i < argc; ++i) {
     absl::string_view argument = argv[i];
-    const bool ours = (absl::ConsumePrefix(&argument, "--batch=") && absl::SimpleAtoi(argument, &batch)) ||
-                      (absl::ConsumePrefix(&argument, "--device_index=") && absl::SimpleAtoi(argument, &index));
+    const bool ours =
+        (absl::ConsumePrefix(&argument, "--batch=") && absl::SimpleAtoi(argument, &batch)) ||
+        (absl::ConsumePrefix(&argument, "--device_index=") && absl::SimpleAtoi(argument, &index));
     if (!ours) argv[kept++] = argv[i];
   }
   argc = kept;

@@ -35,6 +35,7 @@
 #include "models/model.h"
 #include "nn/functional.h"
 #include "nn/optim/adam.h"
+#include "train/recipe_options.h"
 #include "train/trainer.h"
 
 namespace halftone {
@@ -75,12 +76,9 @@ Memory Measure(const ModelCase& model, absl::string_view recipe_name, int64_t ba
   Device device(/*notes=*/nullptr);
   CachingAllocator& allocator = device.allocator();
   const amp::Recipe recipe = amp::FindRecipe(recipe_name).value();
-  const nn::CastPolicy policy = amp::MakePolicy(recipe);
-  TrainerOptions options = {.policy = policy};
-  if (recipe.pure) options.weights16 = recipe.lower;
-  Trainer trainer(device,
-                  models::MakeModel({.name = model.name, .width = model.width, .image = model.image}).value(),
-                  MakeAdam({}).value(), MakeConstantSchedule({}, 1e-4, 1).value(),
+  auto network = models::MakeModel({.name = model.name, .width = model.width, .image = model.image}).value();
+  const TrainerOptions options = RecipeOptions(recipe, *network).value();
+  Trainer trainer(device, std::move(network), MakeAdam({}).value(), MakeConstantSchedule({}, 1e-4, 1).value(),
                   GradScaler::Create({.enabled = recipe.scales_loss}).value(), options);
   Batch batch = RandomBatch(device, model.image, batch_size);
   HALFTONE_CHECK(trainer.Step(batch).ok());  // makes the working copies and the optimiser's state
@@ -97,7 +95,7 @@ Memory Measure(const ModelCase& model, absl::string_view recipe_name, int64_t ba
   memory.weights = before - static_cast<int64_t>(batch.labels.bytes());
   {
     // The forward and backward pass of a step, with looks in between.
-    nn::Graph graph({.device = &device, .policy = &policy, .training = true});
+    nn::Graph graph({.device = &device, .policy = &options.policy, .training = true});
     allocator.ResetPeak();
     const nn::Variable loss =
         nn::CrossEntropy(trainer.model().Forward(graph.Input(std::move(batch.input))), batch.labels);

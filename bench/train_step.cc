@@ -1,11 +1,13 @@
 // One training step (batch 128, SGD with momentum and weight decay) of every model, as published, in every
-// recipe, at two threads unless --threads says otherwise. bench/peers/train_step.py times the same in PyTorch.
+// recipe, at two threads unless --threads says otherwise. bench/peers/train_step.py times the same in
+// PyTorch.
 //
 //   bazel run //bench:train_step -- --benchmark_filter=resnet18_step/amp_bf16
 
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -19,6 +21,7 @@
 #include "benchmark/benchmark.h"
 #include "models/model.h"
 #include "nn/optim/sgd.h"
+#include "train/recipe_options.h"
 #include "train/trainer.h"
 
 namespace halftone {
@@ -28,10 +31,11 @@ constexpr int64_t kBatch = 128;
 
 void TrainStep(benchmark::State& state, const models::ModelRow& model, const amp::Recipe& recipe) {
   Device device;
-  Trainer trainer(device, models::MakeModel({.name = std::string(model.name), .image = model.image}).value(),
-                  MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
-                  MakeConstantSchedule({}, 0.01, 1).value(), GradScaler::Create({.enabled = recipe.scales_loss}).value(),
-                  {.policy = amp::MakePolicy(recipe)});
+  auto network = models::MakeModel({.name = std::string(model.name), .image = model.image}).value();
+  const TrainerOptions options = RecipeOptions(recipe, *network).value();
+  Trainer trainer(device, std::move(network), MakeSgd({.momentum = 0.9, .weight_decay = 5e-4}).value(),
+                  MakeConstantSchedule({}, 0.01, 1).value(),
+                  GradScaler::Create({.enabled = recipe.scales_loss}).value(), options);
   const Batch batch = RandomBatch(device, model.image, kBatch);
   // Whether the step was taken: the loss scale may begin too high.
   const auto step = [&] {
@@ -52,15 +56,16 @@ int main(int argc, char** argv) {
   int threads = 2, kept = 1;
   for (int i = 1; i < argc; ++i) {
     absl::string_view argument = argv[i];
-    if (!absl::ConsumePrefix(&argument, "--threads=") || !absl::SimpleAtoi(argument, &threads)) argv[kept++] = argv[i];
+    if (!absl::ConsumePrefix(&argument, "--threads=") || !absl::SimpleAtoi(argument, &threads))
+      argv[kept++] = argv[i];
   }
   argc = kept;
   halftone::SetNumThreads(threads);
   for (const halftone::models::ModelRow& model : halftone::models::Models()) {
     if (model.vocabulary > 0 || model.for_inference) continue;  // images alone
     for (const halftone::amp::Recipe& recipe : halftone::amp::Recipes()) {
-      benchmark::RegisterBenchmark(absl::StrCat(model.name, "_step/", recipe.name).c_str(), halftone::TrainStep,
-                                   model, recipe)
+      benchmark::RegisterBenchmark(absl::StrCat(model.name, "_step/", recipe.name).c_str(),
+                                   halftone::TrainStep, model, recipe)
           ->Unit(benchmark::kMillisecond)
           ->UseRealTime();
     }

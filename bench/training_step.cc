@@ -32,6 +32,7 @@
 #include "models/model.h"
 #include "nn/optim/adam.h"
 #include "nn/optim/sgd.h"
+#include "train/recipe_options.h"
 #include "train/trainer.h"
 
 namespace halftone {
@@ -65,11 +66,12 @@ class Runner {
   Runner(absl::string_view recipe_name, const ModelCase& model, int64_t batch, const OptimizerCase& optimizer)
       : batch_(RandomBatch(device_, model.image, batch)) {
     const amp::Recipe recipe = amp::FindRecipe(recipe_name).value();
+    auto network =
+        models::MakeModel({.name = model.name, .width = model.width, .image = model.image}).value();
+    const TrainerOptions options = RecipeOptions(recipe, *network).value();
     trainer_ = std::make_unique<Trainer>(
-        device_, models::MakeModel({.name = model.name, .width = model.width, .image = model.image}).value(),
-        optimizer.make(), MakeConstantSchedule({}, 1e-4, 1).value(),
-        GradScaler::Create({.enabled = recipe.scales_loss}).value(),
-        TrainerOptions{.policy = amp::MakePolicy(recipe)});
+        device_, std::move(network), optimizer.make(), MakeConstantSchedule({}, 1e-4, 1).value(),
+        GradScaler::Create({.enabled = recipe.scales_loss}).value(), options);
     Steps(3);  // makes the primitives and fills the allocator's cache
     // A turn is long enough for the clock, and for what the other recipes left in the caches not to matter.
     steps_ = std::max<int64_t>(1, static_cast<int64_t>(0.1 / Steps(2)));

@@ -117,6 +117,7 @@ class Graph {
 
   Device& device() const { return *options_.device; }
   bool training() const { return options_.training; }
+  bool gradients() const { return options_.gradients; }
   bool replay() const { return options_.replay; }
   bool quantize() const { return options_.quantize; }
   const Rng& rng() const {

@@ -18,7 +18,10 @@ namespace {
 struct Weighted {
   Weighted(const Variable& x, DType dtype, Parameter& weight, std::optional<Parameter>& bias,
            LayerQuantizers& quantizers)
-      : inputs({Operand(x, dtype, quantizers.input), Weights(x.graph(), dtype, weight, quantizers.weight)}),
+      : Weighted(x, dtype, dtype, weight, bias, quantizers) {}
+  Weighted(const Variable& x, DType x_dtype, DType dtype, Parameter& weight, std::optional<Parameter>& bias,
+           LayerQuantizers& quantizers)
+      : inputs({Operand(x, x_dtype, quantizers.input), Weights(x.graph(), dtype, weight, quantizers.weight)}),
         gradient(quantizers.gradient.has_value() ? &*quantizers.gradient : nullptr) {
     if (!bias.has_value()) return;
     inputs.push_back(x.graph().Use(*bias, bias->full_precision()));
@@ -121,10 +124,13 @@ void Linear::Visit(Visitor& v) {
   quantizers_.Visit(v);
 }
 
-Variable Linear::Forward(const Variable& x) { return Apply(x, x.graph().Resolve(Op::kLinear, x.dtype())); }
+Variable Linear::Forward(const Variable& x) {
+  const DType dtype = x.graph().Resolve(Op::kLinear, x.dtype());
+  return Apply(x, dtype, dtype);
+}
 
-Variable Linear::Apply(const Variable& x, DType dtype) {
-  const Weighted layer(x, dtype, weight_, bias_, quantizers_);
+Variable Linear::Apply(const Variable& x, DType x_dtype, DType dtype) {
+  const Weighted layer(x, x_dtype, dtype, weight_, bias_, quantizers_);
   return layer.Record(
       Op::kLinear, ops::LinearForward(layer.x(), layer.weight(), layer.bias_value),
       [](const Tensor& dy, const Tensor&, const Tensor& w) { return ops::LinearBackwardData(dy, w); },
@@ -133,7 +139,11 @@ Variable Linear::Apply(const Variable& x, DType dtype) {
       });
 }
 
-Variable HalfLinear::Forward(const Variable& x) { return x.graph().Cast(Apply(x, DType::kF16), x.dtype()); }
+Variable HalfLinear::Forward(const Variable& x) {
+  // Where no gradient passes, the product rounds float32 itself, before and after.
+  const bool rounds = x.dtype() == DType::kF32 && !x.graph().gradients();
+  return x.graph().Cast(Apply(x, rounds ? DType::kF32 : DType::kF16, DType::kF16), x.dtype());
+}
 
 ActivationLayer::ActivationLayer(const ops::Activation& activation) : activation_(activation) {
   if (activation.learned.has_value()) weight_.emplace(Shape({1}), Init::Constant(*activation.learned));
@@ -211,7 +221,8 @@ Variable BatchNorm2d::Normalize(const Variable& input, const Variable* residual,
   ops::BatchNormResult result =
       ops::BatchNormForward(x.value(), gamma.value(), beta.value(), mean, var, options, r.value());
   if (!graph.replay()) {
-    ops::KeepRunningStatistics(mean, var, running_mean_.value, running_var_.value, num_batches_tracked_.value);
+    ops::KeepRunningStatistics(mean, var, running_mean_.value, running_var_.value,
+                               num_batches_tracked_.value);
   }
   const Tensor residual_y = residual == nullptr ? Tensor() : result.y;
   const auto backward = [xv = x.value(), g = gamma.value(), b = beta.value(), mean = std::move(result.mean),

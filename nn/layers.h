@@ -59,8 +59,9 @@ class Linear : public Module, public Quantizable {
  protected:
   // With master weights of `dtype`.
   Linear(const LinearOptions& options, DType dtype);
-  // In `dtype`, whatever the policy says.
-  Variable Apply(const Variable& x, DType dtype);
+  // With weights in `dtype` and x in `x_dtype`, whatever the policy says: the same, or float32 for 16-bit
+  // weights where no gradient passes.
+  Variable Apply(const Variable& x, DType x_dtype, DType dtype);
 
  private:
   Parameter weight_;

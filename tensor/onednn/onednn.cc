@@ -1,7 +1,9 @@
 #include "tensor/onednn/onednn.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -17,6 +19,19 @@ constexpr size_t kConvertGrain = 16384;
 void ConvertParallel(const auto* from, auto* to, size_t n) {
   ParallelFor(n, kConvertGrain,
               [=](size_t begin, size_t end) { Convert(from + begin, to + begin, end - begin); });
+}
+
+// By way of an array of T that never leaves the first cache.
+template <typename T>
+void RoundThrough(const float* from, float* to, size_t n) {
+  ParallelFor(n, kConvertGrain, [=](size_t begin, size_t end) {
+    T narrow[1024];
+    for (size_t i = begin; i < end; i += std::size(narrow)) {
+      const size_t count = std::min(std::size(narrow), end - i);
+      Convert(from + i, narrow, count);
+      Convert(narrow, to + i, count);
+    }
+  });
 }
 
 }  // namespace
@@ -115,6 +130,14 @@ void NarrowRange(const float* wide, int64_t first, int64_t count, Tensor* narrow
     ConvertParallel(wide, narrow->data<half>() + first, count);
   } else {
     ConvertParallel(wide, narrow->data<bfloat16>() + first, count);
+  }
+}
+
+void RoundRange(const float* from, int64_t count, DType dtype, float* to) {
+  if (dtype == DType::kF16) {
+    RoundThrough<half>(from, to, static_cast<size_t>(count));
+  } else {
+    RoundThrough<bfloat16>(from, to, static_cast<size_t>(count));
   }
 }
 

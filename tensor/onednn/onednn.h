@@ -132,6 +132,8 @@ Tensor Widen(const Tensor& narrow);
 // The same for elements [first, first + count) of `narrow`, into `wide`; and back, rounded to nearest even.
 void WidenRange(const Tensor& narrow, int64_t first, int64_t count, float* wide);
 void NarrowRange(const float* wide, int64_t first, int64_t count, Tensor* narrow);
+// Numbers rounded to `dtype` (16-bit) that stay float32; in place where `from` is `to`.
+void RoundRange(const float* from, int64_t count, DType dtype, float* to);
 
 }  // namespace halftone::onednn
 

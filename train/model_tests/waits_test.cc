@@ -10,6 +10,7 @@
 #include "nn/optim/adam.h"
 #include "testing/device.h"
 #include "testing/tensors.h"
+#include "train/recipe_options.h"
 #include "train/trainer.h"
 
 namespace halftone {
@@ -25,11 +26,10 @@ Batch SomeImages(Device& device, const models::ImageShape& image) {
 void ExpectNoWaits(Device& device, std::unique_ptr<nn::Module> model, const std::string& recipe_name,
                    const Batch& batch) {
   const amp::Recipe recipe = amp::FindRecipe(recipe_name).value();
-  auto quantised = amp::Quantize({.formats = recipe.quantization}, *model);
-  ASSERT_TRUE(quantised.ok()) << quantised.status();
+  const absl::StatusOr<TrainerOptions> options = RecipeOptions(recipe, *model);
+  ASSERT_TRUE(options.ok()) << options.status();
   Trainer trainer(device, std::move(model), MakeAdamW({}).value(), MakeConstantSchedule({}, 1e-3, 10).value(),
-                  GradScaler::Create({.enabled = recipe.scales_loss}).value(),
-                  {.policy = amp::MakePolicy(recipe), .quantization = *std::move(quantised)});
+                  GradScaler::Create({.enabled = recipe.scales_loss}).value(), *options);
   // The first step makes working copies and the optimiser's memory, and quantisers look at their first
   // numbers.
   ASSERT_TRUE(trainer.Step(batch).ok());

@@ -17,6 +17,13 @@ inline std::vector<double> Doubles(const Tensor& t) {
   });
 }
 
+// Each to the nearest number of the dtype, ties to even.
+inline void RoundTo(DType dtype, std::vector<double>& values) {
+  VisitFloat(dtype, [&](auto type) {
+    for (double& v : values) v = static_cast<double>(static_cast<decltype(type)>(v));
+  });
+}
+
 // Rounds once, to nearest even, into the tensor's dtype.
 inline void RoundInto(const std::vector<double>& from, Tensor* to) {
   VisitFloat(to->dtype(), [&](auto type) {

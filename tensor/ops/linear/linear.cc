@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "tensor/ops/cast/cast.h"
 #include "tensor/ops/linear/implementations.h"
 #include "tensor/ops/linear/linear_kernels.h"
 
@@ -49,13 +50,18 @@ absl::Span<const LinearImplementation> LinearImplementations() {
 }
 
 Tensor LinearForward(const Tensor& x, const Tensor& w, const Tensor& bias) {
-  HALFTONE_CHECK(IsFloat(x.dtype()) && w.dtype() == x.dtype());
+  const bool rounds = x.dtype() == DType::kF32 && SizeOf(w.dtype()) == 2;
+  HALFTONE_CHECK(IsFloat(x.dtype()) && IsFloat(w.dtype()) && (rounds || w.dtype() == x.dtype()));
   HALFTONE_CHECK(w.shape().rank() == 2);
-  const LinearProblem problem = {.dtype = x.dtype(), .m = Rows(x), .k = w.shape()[1], .n = w.shape()[0]};
+  const LinearProblem problem = {
+      .dtype = w.dtype(), .m = Rows(x), .k = w.shape()[1], .n = w.shape()[0], .rounds = rounds};
   HALFTONE_CHECK(x.shape()[-1] == problem.k);
   if (bias.defined()) {
     HALFTONE_CHECK(bias.shape() == Shape({problem.n}));
-    HALFTONE_CHECK(bias.dtype() == x.dtype() || bias.dtype() == DType::kF32);
+    HALFTONE_CHECK(bias.dtype() == w.dtype() || bias.dtype() == DType::kF32);
+  }
+  if (rounds && KernelsFor(problem, x.device()) != nullptr) {
+    return Cast(LinearForward(Cast(x, w.dtype()), w, bias), DType::kF32);
   }
   Tensor y = Tensor::Empty(x.device(), x.dtype(), WithLast(x, problem.n));
   if (const auto* kernels = KernelsFor(problem, x.device())) {

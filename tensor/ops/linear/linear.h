@@ -15,8 +15,10 @@
 
 namespace halftone::ops {
 
-// y [..., N] in x's dtype, from x [..., K]. `bias` is [N], in x's dtype or in float32 (used as it is, not
-// rounded), or undefined for none.
+// y [..., N] in x's dtype, from x [..., K]. `bias` is [N], in w's dtype or in float32 (used as it is, not
+// rounded), or undefined for none. x may be float32 where w is a 16-bit type: it is rounded to w's dtype
+// first, and y is float32 numbers rounded to w's dtype; the same numbers as with casts before and after, in
+// fewer passes over memory.
 Tensor LinearForward(const Tensor& x, const Tensor& w, const Tensor& bias);
 
 // dx [..., K] in dy's dtype, from dy [..., N].

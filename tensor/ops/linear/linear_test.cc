@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "tensor/ops/cast/cast.h"
 #include "tensor/ops/linear/implementations.h"
 #include "tensor/ops/linear/rounded_sum.h"
 #include "testing/device.h"
@@ -71,6 +72,28 @@ TEST(LinearTest, ForwardIsTheRoundedSum) {
         ExpectRounded(y, exact, magnitudes, p.k + 1);
       });
     }
+  });
+}
+
+// Float32 rows beside 16-bit weights: the bits that casts before and after would give.
+TEST(LinearTest, RoundsRowsOfFloat32) {
+  Device& device = TestDevice();
+  ForEachProblem([&](LinearProblem p) {
+    if (SizeOf(p.dtype) != 2) return;
+    const Tensor x = Random(device, DType::kF32, {p.m, p.k}, 1), w = Random(device, p.dtype, {p.n, p.k}, 2);
+    const Tensor bias = Random(device, DType::kF32, {p.n}, 3);
+    LinearProblem rounding = p;
+    rounding.rounds = true;
+    ForEachImplementation(rounding, [&](const LinearImplementation& implementation) {
+      Tensor cast = Tensor::Empty(device, p.dtype, {p.m, p.n}),
+             y = Tensor::Empty(device, DType::kF32, {p.m, p.n});
+      implementation.forward(p, Cast(x, p.dtype), w, bias, &cast);
+      implementation.forward(rounding, x, w, bias, &y);
+      EXPECT_TRUE(SameBits(y, Cast(cast, DType::kF32)));
+    });
+    const Tensor y = LinearForward(x, w, bias);
+    EXPECT_EQ(y.dtype(), DType::kF32);
+    EXPECT_TRUE(SameBits(y, Cast(Cast(y, p.dtype), DType::kF32)));
   });
 }
 

@@ -1,11 +1,15 @@
-// Linear maps as oneDNN's inner products, on the tensors as they lie: with weights in the layout that oneDNN
-// likes best, the reorders of a training step cost more than they gain.
+// Linear maps by oneDNN, on the tensors as they lie: with weights in the layout that oneDNN likes best, the
+// reorders of a training step cost more than they gain. Forward as a matrix product, which copies its panels
+// as it goes and is up to twice as fast as the inner product; backward as inner products, of which that of
+// the weights sums the bias' gradient as well.
 #include "tensor/onednn/onednn.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
+#include "tensor/ops/linear/float_rows.h"
 #include "tensor/ops/linear/implementations.h"
 
 namespace halftone::ops {
@@ -36,33 +40,42 @@ struct Plan {
   onednn::Primitive product;
 };
 
+Plan MakeForward(const dnnl::engine& engine, const PlanKey& key) {
+  const DataType type = onednn::TypeOf(key.dtype);
+  Plan plan{.x = Desc({key.m, key.k}, type, Tag::ab),
+            .y = Desc({key.m, key.n}, type, Tag::ab),
+            .w = Desc({key.k, key.n}, type, Tag::ba)};
+  if (key.bias != Bias::kNone) {
+    plan.bias = Desc({1, key.n}, key.bias == Bias::kF32 ? DataType::f32 : DataType::bf16, Tag::ab);
+  }
+  plan.product =
+      onednn::Make<dnnl::matmul>(onednn::Describe<dnnl::matmul>(engine, plan.x, plan.w, plan.bias, plan.y));
+  return plan;
+}
+
+Plan MakeBackward(const dnnl::engine& engine, const PlanKey& key) {
+  const DataType type = onednn::TypeOf(key.dtype);
+  const Desc w({key.n, key.k}, type, Tag::ab);
+  Plan plan{.x = Desc({key.m, key.k}, type, Tag::ab), .y = Desc({key.m, key.n}, type, Tag::ab), .w = w};
+  if (key.bias != Bias::kNone) plan.bias = Desc({key.n}, DataType::f32, Tag::a);
+  const auto forward = onednn::Describe<dnnl::inner_product_forward>(
+      engine, dnnl::prop_kind::forward_training, plan.x, w, plan.bias, plan.y);
+  if (key.direction == Direction::kBackwardData) {
+    plan.product = onednn::Make<dnnl::inner_product_backward_data>(
+        onednn::DescribeBackward<dnnl::inner_product_backward_data>(engine, forward, plan.x, w, plan.y));
+  } else {
+    plan.w = Desc({key.n, key.k}, DataType::f32, Tag::ab);
+    plan.product = onednn::Make<dnnl::inner_product_backward_weights>(
+        onednn::DescribeBackward<dnnl::inner_product_backward_weights>(engine, forward, plan.x, plan.w,
+                                                                       plan.bias, plan.y));
+  }
+  return plan;
+}
+
 const Plan& PlanFor(Device& device, const PlanKey& key) {
   const dnnl::engine& engine = device.Resource<onednn::Engine>().engine;
   return device.Resource<onednn::PlanCache<PlanKey, Plan>>().Get(key, [&] {
-    const DataType type = onednn::TypeOf(key.dtype);
-    const Desc w({key.n, key.k}, type, Tag::ab);
-    Plan plan{.x = Desc({key.m, key.k}, type, Tag::ab), .y = Desc({key.m, key.n}, type, Tag::ab), .w = w};
-    if (key.bias != Bias::kNone) {
-      plan.bias = Desc({key.n}, key.bias == Bias::kF32 ? DataType::f32 : DataType::bf16, Tag::a);
-    }
-    const auto forward = onednn::Describe<dnnl::inner_product_forward>(
-        engine, dnnl::prop_kind::forward_training, plan.x, w, plan.bias, plan.y);
-    switch (key.direction) {
-      case Direction::kForward:
-        plan.product = onednn::Make<dnnl::inner_product_forward>(forward);
-        break;
-      case Direction::kBackwardData:
-        plan.product = onednn::Make<dnnl::inner_product_backward_data>(
-            onednn::DescribeBackward<dnnl::inner_product_backward_data>(engine, forward, plan.x, w, plan.y));
-        break;
-      case Direction::kBackwardWeights:
-        plan.w = Desc({key.n, key.k}, DataType::f32, Tag::ab);
-        plan.product = onednn::Make<dnnl::inner_product_backward_weights>(
-            onednn::DescribeBackward<dnnl::inner_product_backward_weights>(engine, forward, plan.x, plan.w,
-                                                                           plan.bias, plan.y));
-        break;
-    }
-    return plan;
+    return key.direction == Direction::kForward ? MakeForward(engine, key) : MakeBackward(engine, key);
   });
 }
 
@@ -72,15 +85,21 @@ PlanKey Key(const LinearProblem& p, Direction direction, const Tensor& bias) {
 }
 
 bool OneDnnSupports(const LinearProblem& p) {
-  return !p.Empty() && (p.dtype == DType::kF32 || (p.dtype == DType::kBF16 && onednn::HasFastBFloat16()));
+  return !p.Empty() && !p.rounds &&
+         (p.dtype == DType::kF32 || (p.dtype == DType::kBF16 && onednn::HasFastBFloat16()));
+}
+
+// On rows that lie one behind another.
+void RunForward(const LinearProblem& p, const void* x, const Tensor& w, const Tensor& bias, void* y) {
+  const Plan& plan = PlanFor(w.device(), Key(p, Direction::kForward, bias));
+  absl::InlinedVector<onednn::Argument, 4> arguments = {
+      {DNNL_ARG_SRC, plan.x, x}, {DNNL_ARG_WEIGHTS, plan.w, w.raw()}, {DNNL_ARG_DST, plan.y, y}};
+  if (bias.defined()) arguments.push_back({DNNL_ARG_BIAS, plan.bias, bias.raw()});
+  onednn::Execute(w.device(), plan.product, arguments);
 }
 
 void OneDnnForward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor* y) {
-  const Plan& plan = PlanFor(x.device(), Key(p, Direction::kForward, bias));
-  absl::InlinedVector<onednn::Argument, 4> arguments = {
-      {DNNL_ARG_SRC, plan.x, x.raw()}, {DNNL_ARG_WEIGHTS, plan.w, w.raw()}, {DNNL_ARG_DST, plan.y, y->raw()}};
-  if (bias.defined()) arguments.push_back({DNNL_ARG_BIAS, plan.bias, bias.raw()});
-  onednn::Execute(x.device(), plan.product, arguments);
+  RunForward(p, x.raw(), w, bias, y->raw());
 }
 
 void OneDnnBackwardData(const LinearProblem& p, const Tensor& dy, const Tensor& w, Tensor* dx) {
@@ -101,16 +120,25 @@ void OneDnnBackwardWeights(const LinearProblem& p, const Tensor& x, const Tensor
   onednn::Execute(x.device(), plan.product, arguments);
 }
 
-void Say(const Tensor& t) {
-  t.device().SayOnce(
-      t.dtype() == DType::kF16
+void Say(Device& device, DType dtype) {
+  device.SayOnce(
+      dtype == DType::kF16
           ? "float16 linear maps: 16-bit storage, float32 arithmetic (this CPU has no fast float16)"
           : "bfloat16 linear maps: 16-bit storage, float32 arithmetic (this CPU has no fast bfloat16)");
 }
 
 LinearProblem Wide(LinearProblem p) {
   p.dtype = DType::kF32;
+  p.rounds = false;
   return p;
+}
+
+// Rows are widened, multiplied and narrowed so many at a time that their float32 copies stay in the caches,
+// and no fewer: each product copies the weights' panels again.
+int64_t RowsPerChunk(const LinearProblem& p) {
+  constexpr int64_t kChunkBytes = int64_t{2} << 20, kFewest = 128;
+  const int64_t row_bytes = (p.k + p.n) * static_cast<int64_t>(sizeof(float));
+  return std::min(p.m, std::max(kChunkBytes / row_bytes, kFewest));
 }
 
 bool WidenedSupports(const LinearProblem& p) {
@@ -118,15 +146,23 @@ bool WidenedSupports(const LinearProblem& p) {
 }
 
 void WidenedForward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor* y) {
-  Say(x);
+  Say(x.device(), p.dtype);
+  const Tensor wide_w = onednn::Widen(w);
   const Tensor wide_bias = bias.defined() && bias.dtype() != DType::kF32 ? onednn::Widen(bias) : bias;
-  Tensor wide_y = Tensor::Empty(x.device(), DType::kF32, y->shape());
-  OneDnnForward(Wide(p), onednn::Widen(x), onednn::Widen(w), wide_bias, &wide_y);
-  onednn::NarrowRange(wide_y.data<float>(), 0, y->elements(), y);
+  const int64_t rows = RowsPerChunk(p);
+  Tensor wide_x = Tensor::Empty(x.device(), DType::kF32, {rows, p.k});
+  Tensor wide_y = Tensor::Empty(x.device(), DType::kF32, {rows, p.n});
+  LinearProblem chunk = Wide(p);
+  for (int64_t first = 0; first < p.m; first += rows) {
+    chunk.m = std::min(rows, p.m - first);
+    ReadRows(p, x, first, chunk.m, wide_x.data<float>());
+    RunForward(chunk, wide_x.raw(), wide_w, wide_bias, wide_y.raw());
+    WriteRows(p, wide_y.data<float>(), first, chunk.m, y);
+  }
 }
 
 void WidenedBackwardData(const LinearProblem& p, const Tensor& dy, const Tensor& w, Tensor* dx) {
-  Say(dy);
+  Say(dy.device(), p.dtype);
   Tensor wide_dx = Tensor::Empty(dy.device(), DType::kF32, dx->shape());
   OneDnnBackwardData(Wide(p), onednn::Widen(dy), onednn::Widen(w), &wide_dx);
   onednn::NarrowRange(wide_dx.data<float>(), 0, dx->elements(), dx);
@@ -134,7 +170,7 @@ void WidenedBackwardData(const LinearProblem& p, const Tensor& dy, const Tensor&
 
 void WidenedBackwardWeights(const LinearProblem& p, const Tensor& x, const Tensor& dy,
                             WeightGradients* grads) {
-  Say(x);
+  Say(x.device(), p.dtype);
   OneDnnBackwardWeights(Wide(p), onednn::Widen(x), onednn::Widen(dy), grads);
 }
 

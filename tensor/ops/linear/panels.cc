@@ -140,6 +140,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #include "base/parallel.h"
 #include "tensor/onednn/onednn.h"
+#include "tensor/ops/linear/float_rows.h"
 #include "tensor/ops/linear/implementations.h"
 
 namespace halftone::ops {
@@ -154,17 +155,17 @@ const LinearImplementation& Gradients(const LinearProblem& p) {
 
 // Measured: with more rows oneDNN is as fast, and with bfloat16 hardware always faster.
 bool Supports(const LinearProblem& p) {
-  if (p.dtype == DType::kF32) return p.m <= 64 && kLinearOneDnn.supports(p);
-  return p.m <= 128 && kLinearWidened.supports(p) && !kLinearOneDnn.supports(p);
+  if (p.m > 64) return false;
+  return p.dtype == DType::kF32 ? kLinearOneDnn.supports(p)
+                                : kLinearWidened.supports(p) && !kLinearOneDnn.supports(p);
 }
 
 void Forward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor* y) {
-  const auto widened = [](const Tensor& t) {
-    return !t.defined() || t.dtype() == DType::kF32 ? t : onednn::Widen(t);
-  };
-  const Tensor wide_x = widened(x), wide_bias = widened(bias);
-  const bool narrow = y->dtype() != DType::kF32;
+  const bool narrow = p.dtype != DType::kF32;
+  Tensor wide_x = narrow ? Tensor::Empty(x.device(), DType::kF32, x.shape()) : x;
   Tensor wide_y = narrow ? Tensor::Empty(x.device(), DType::kF32, y->shape()) : *y;
+  if (narrow) ReadRows(p, x, 0, p.m, wide_x.data<float>());
+  const Tensor wide_bias = bias.defined() && bias.dtype() != DType::kF32 ? onednn::Widen(bias) : bias;
   const Panels panels = {.dtype = p.dtype,
                          .m = p.m,
                          .k = p.k,
@@ -183,7 +184,7 @@ void Forward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Ten
       (panels, first, last, static_cast<int64_t>(begin), static_cast<int64_t>(end));
     });
   }
-  if (narrow) onednn::NarrowRange(wide_y.data<float>(), 0, y->elements(), y);
+  if (narrow) WriteRows(p, wide_y.data<float>(), 0, p.m, y);
 }
 
 void BackwardData(const LinearProblem& p, const Tensor& dy, const Tensor& w, Tensor* dx) {

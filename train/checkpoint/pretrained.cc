@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
@@ -99,7 +100,8 @@ std::string Some(const std::vector<std::string>& names) {
 }  // namespace
 
 std::vector<std::string> PretrainedReport::Lines(absl::string_view file) const {
-  std::string first = absl::StrCat("weights: ", loaded, " tensors from ", file);
+  std::string first = absl::StrFormat("weights: %d tensors, %.3g %% of the model's numbers, from %s", loaded,
+                                      100 * share, file);
   if (!stripped.empty()) absl::StrAppend(&first, ", without their \"", stripped, "\"");
   if (!added.empty()) absl::StrAppend(&first, ", as \"", added, "*\"");
   std::vector<std::string> lines = {first};
@@ -122,6 +124,7 @@ absl::StatusOr<PretrainedReport> LoadPretrainedWeights(const std::string& path, 
   const Mapping mapping = FindMapping(arrays, tensors);
   PretrainedReport report = {.stripped = mapping.stripped, .added = mapping.added};
   absl::flat_hash_set<std::string> seen;
+  int64_t numbers = 0, all = 0;
   for (size_t i = 0; i < arrays.size(); ++i) {
     const std::string name = mapping.Apply(arrays[i].name);
     const auto found = tensors.find(name);
@@ -137,16 +140,19 @@ absl::StatusOr<PretrainedReport> LoadPretrainedWeights(const std::string& path, 
     }
     RETURN_IF_ERROR(Read(*file, i, found->second));
     ++report.loaded;
+    if (IsFloat(found->second.dtype())) numbers += found->second.elements();
   }
-  if (report.loaded == 0) {
+  if (numbers == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, " holds another architecture: no name and shape of its ", arrays.size(),
-                     " tensors is the model's; expected names such as ", state.front().name,
+                     " tensors is that of a weight of the model; expected names such as ", state.front().name,
                      arrays.empty() ? "" : absl::StrCat(", and found ", arrays.front().name)));
   }
   for (const NamedTensor& t : state) {
     if (!seen.contains(t.name)) report.missing.push_back(t.name);
+    if (IsFloat(t.tensor.dtype())) all += t.tensor.elements();
   }
+  report.share = static_cast<double>(numbers) / static_cast<double>(all);
   nn::ForEachParameter(model, [](const std::string&, nn::Parameter& p) { p.MarkUpdated(); });
   const absl::Status quantizers = nn::CheckQuantizers(model);
   if (!quantizers.ok()) return absl::DataLossError(absl::StrCat(path, ": ", quantizers.message()));

@@ -14,6 +14,7 @@ namespace halftone {
 
 struct PretrainedReport {
   int64_t loaded = 0;  // tensors
+  double share = 0;    // of the model's floating-point numbers that they are, 0 to 1
   // How the file's names become the model's: without the one part, then with the other ("bert.") in front.
   std::string stripped, added;
   std::vector<std::string> missing;      // the model's names that the file has not; they start as ever
@@ -29,7 +30,7 @@ struct PretrainedReport {
 // without their first part, or with one of the model's own first parts in front, whichever way the most of
 // them do: Hugging Face's BertModel lacks our "bert.", a checkpoint of DataParallel has a "module." more.
 // Errors, one line: no such file or a damaged one, after which the model may hold some of its values; no
-// tensor of the model in it.
+// weight of the model in it (counters of batch norms are none).
 absl::StatusOr<PretrainedReport> LoadPretrainedWeights(const std::string& path, nn::Module& model);
 
 }  // namespace halftone

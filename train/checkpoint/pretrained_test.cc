@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/file.h"
 #include "gtest/gtest.h"
 #include "io/safetensors/safetensors.h"
@@ -69,7 +70,11 @@ TEST_F(PretrainedTest, AHuggingFaceBertLacksOurPrefixAndOurClassifier) {
   const std::vector<std::string> lines = report.Lines("hf.safetensors");
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_EQ(lines[0],
-            absl::StrCat("weights: ", report.loaded, " tensors from hf.safetensors, as \"bert.*\""));
+            absl::StrFormat(
+                "weights: %d tensors, %.3g %% of the model's numbers, from hf.safetensors, as \"bert.*\"",
+                report.loaded, 100 * report.share));
+  EXPECT_GT(report.share, 0.9);
+  EXPECT_LT(report.share, 1);
   EXPECT_EQ(lines[1], "weights: not in the file, new: fc.weight, fc.bias");
   EXPECT_EQ(lines[2], "weights: in the file, not in the model: embeddings.position_ids");
 }
@@ -112,6 +117,8 @@ TEST_F(PretrainedTest, AnotherArchitectureIsAnError) {
   EXPECT_EQ(status.message().find(path + " holds another architecture: "), 0u) << status;
   EXPECT_EQ(status.message().find('\n'), absl::string_view::npos) << status;
   EXPECT_FALSE(LoadPretrainedWeights(Write({}), *bert).ok());
+  // The networks' batch norms have counters of the same names, and weights of other shapes.
+  EXPECT_FALSE(LoadPretrainedWeights(path, *Model({.name = "resnet20", .width = 12}, 1)).ok());
   EXPECT_FALSE(LoadPretrainedWeights("no/such/file", *bert).ok());
   EXPECT_EQ(Same(*bert, *Bert(1)), static_cast<int>(StateDict(*bert).size()));
 }

@@ -201,8 +201,11 @@ class Runner {
       return absl::OkStatus();
     }
     const std::string last_line = LastLine(absl::StrCat(Folder(i), "/", kLogFile));
-    if (ended.code == kDiskFull)
-      return absl::ResourceExhaustedError(absl::StrCat(run(i).id, ": ", last_line));
+    if (ended.code == kDiskFull) {
+      // The log may be the first that has no room.
+      return absl::ResourceExhaustedError(absl::StrCat(
+          run(i).id, ": ", last_line.empty() ? absl::StrCat("no space left in ", options_.out) : last_line));
+    }
     const bool from_outside = ended.code == kStopped || ended.signal == SIGKILL || ended.signal == SIGTERM;
     const int64_t epoch = states_[i].epochs + 1;
     if (from_outside && states_[i].killed_in != epoch) {

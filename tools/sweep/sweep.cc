@@ -57,20 +57,21 @@ namespace halftone::sweep {
 namespace {
 
 constexpr char kProgram[] = "sweep";
-constexpr int kAllDone = 0, kSomeFailed = 3, kInterrupted = 130;
+constexpr int kAllDone = 0, kNoReport = 1, kSomeFailed = 3, kInterrupted = 130;
 constexpr int kMaxJobs = 1024;
 
-// What to do with the results.
-// The sweep's end is its results and their report; where there are none to report, one line says so.
-void Report(const std::string& out) {
+// The sweep's end is its results and their report; where there is none, one line says why. False: it could
+// not be written.
+bool Report(const std::string& out) {
   absl::FPrintF(stderr, "%s/%s\n", out, kResultsFile);
   const absl::StatusOr<report::WrittenReport> written = report::WriteReport(ResolveUserPath(out));
   if (!written.ok()) {
     absl::FPrintF(stderr, "no report: %s\n", std::string(written.status().message()));
-    return;
+    return false;
   }
   for (const std::string& warning : written->warnings) absl::FPrintF(stderr, "report: %s\n", warning);
   absl::FPrintF(stderr, "%s\n", written->html);
+  return true;
 }
 
 int Conclude(const SweepOutcome& outcome, const std::string& out) {
@@ -84,8 +85,9 @@ int Conclude(const SweepOutcome& outcome, const std::string& out) {
     absl::FPrintF(stderr, "stopped; the same command goes on\n");
     return kInterrupted;
   }
-  Report(out);
-  return outcome.done == outcome.runs ? kAllDone : kSomeFailed;
+  const bool reported = Report(out);
+  if (outcome.done < outcome.runs) return kSomeFailed;
+  return reported ? kAllDone : kNoReport;
 }
 
 absl::StatusOr<SweepConfig> LoadConfig(const std::vector<std::string>& sets) {

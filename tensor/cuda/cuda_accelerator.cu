@@ -111,9 +111,14 @@ void* CudaAccelerator::Allocate(size_t bytes) {
   if (recording_) return pointer;  // advice is no step's work
   // It stays on the GPU, and is there before the first kernel wants it. Advice: where it is not taken, pages
   // move when they are touched.
+#if CUDART_VERSION >= 13000
   const cudaMemLocation here = {.type = cudaMemLocationTypeDevice, .id = index_};
   (void)cudaMemAdvise(pointer, bytes, cudaMemAdviseSetPreferredLocation, here);
   (void)cudaMemPrefetchAsync(pointer, bytes, here, 0, Use());
+#else
+  (void)cudaMemAdvise(pointer, bytes, cudaMemAdviseSetPreferredLocation, index_);
+  (void)cudaMemPrefetchAsync(pointer, bytes, index_, Use());
+#endif
   (void)cudaGetLastError();
   return pointer;
 }

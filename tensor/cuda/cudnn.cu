@@ -2,6 +2,7 @@
 
 #include <cudnn.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -20,6 +21,13 @@ namespace {
 constexpr int64_t kMostWorkspaceBytes = int64_t{512} << 20;
 constexpr int64_t kMostConfigurations = 32;  // that are asked for, the fastest first
 enum UniqueId : int64_t { kX = 1, kW = 2, kY = 3, kSums = 4, kBias = 5 };
+
+// A part of a batch may begin anywhere.
+int64_t AlignmentOf(const void* x, const void* w, const void* y, const void* bias) {
+  uintptr_t bits = 16;
+  for (const void* p : {x, w, y, bias}) bits |= reinterpret_cast<uintptr_t>(p);
+  return static_cast<int64_t>(bits & (~bits + 1));
+}
 
 struct DestroyDescriptor {
   void operator()(void* descriptor) const { (void)cudnnBackendDestroyDescriptor(descriptor); }
@@ -131,13 +139,14 @@ cudnnDataType_t TypeOf(DType dtype) {
 }
 
 // is_virtual: it is handed from one operation to the next, and never in memory.
-Descriptor MakeTensor(Calls& calls, const CudnnTensor& t, int64_t id, bool is_virtual = false) {
+Descriptor MakeTensor(Calls& calls, const Convolution& c, const CudnnTensor& t, int64_t id,
+                      bool is_virtual = false) {
   Descriptor d(calls, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
   d.Set(calls, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, TypeOf(t.dtype));
   d.Set(calls, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, t.dims.data());
   d.Set(calls, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, t.strides.data());
   d.Set(calls, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, id);
-  d.Set(calls, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, int64_t{16});
+  d.Set(calls, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, c.alignment);
   d.Set(calls, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, is_virtual);
   d.Finalize(calls);
   return d;
@@ -205,7 +214,7 @@ Descriptor MakeRounding(Calls& calls, const Convolution& c, const Descriptor& su
   operation.Set(calls, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, sums);
   if (c.bias.has_value()) {
     operation.Set(calls, CUDNN_ATTR_OPERATION_POINTWISE_BDESC,
-                  MakeTensor(calls, ChannelsLast(*c.bias, 1, 1, 1, c.o), kBias));
+                  MakeTensor(calls, c, ChannelsLast(*c.bias, 1, 1, 1, c.o), kBias));
   }
   operation.Set(calls, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, result);
   operation.Finalize(calls);
@@ -216,12 +225,12 @@ Descriptor MakeRounding(Calls& calls, const Convolution& c, const Descriptor& su
 Descriptor MakeGraph(Calls& calls, cudnnHandle_t handle, const Convolution& c) {
   const CudnnTensors tensors = TensorsOf(c);
   const bool two = c.bias.has_value() || c.out != c.in;
-  const Descriptor x = MakeTensor(calls, tensors.x, kX), w = MakeTensor(calls, tensors.w, kW),
-                   y = MakeTensor(calls, tensors.y, kY), convolution = MakeConvolution(calls, c);
+  const Descriptor x = MakeTensor(calls, c, tensors.x, kX), w = MakeTensor(calls, c, tensors.w, kW),
+                   y = MakeTensor(calls, c, tensors.y, kY), convolution = MakeConvolution(calls, c);
   const Descriptor& result = c.pass == ConvolutionPass::kForward        ? y
                              : c.pass == ConvolutionPass::kBackwardData ? x
                                                                         : w;
-  const Descriptor sums = two ? MakeTensor(calls, tensors.sums, kSums, /*is_virtual=*/true) : Descriptor();
+  const Descriptor sums = two ? MakeTensor(calls, c, tensors.sums, kSums, /*is_virtual=*/true) : Descriptor();
   const auto operand = [&](const Descriptor& d) -> const Descriptor& {
     return two && &d == &result ? sums : d;
   };
@@ -344,8 +353,9 @@ void Execute(Calls& calls, Device& device, cudnnHandle_t handle, const Plan& pla
 
 }  // namespace
 
-bool Convolve(Device& device, const Convolution& convolution, void* x, void* w, void* y, const void* bias) {
+bool Convolve(Device& device, Convolution convolution, void* x, void* w, void* y, const void* bias) {
   HALFTONE_CHECK(convolution.bias.has_value() == (bias != nullptr));
+  convolution.alignment = AlignmentOf(x, w, y, bias);
   CudaAccelerator& cuda = CudaOf(device);
   auto& cudnn = device.Resource<Cudnn>();
   absl::MutexLock lock(&cudnn.mutex);

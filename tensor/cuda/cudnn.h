@@ -7,8 +7,8 @@
 
 namespace halftone::cuda {
 
-// Pointers are aligned to 16 bytes; the pass's result is overwritten, the two others are read. `bias`: null
-// without one.
+// The pass's result is overwritten, the two others are read. `bias`: null without one. Addresses that are
+// multiples of 16 bytes are the fastest.
 //
 // Sums of products of 16-bit numbers are float32, rounded once into the result; neither FFT nor Winograd
 // transformations are used, nor anything whose bits may differ from one call to the next. What computes a
@@ -17,8 +17,7 @@ namespace halftone::cuda {
 //
 // False: cuDNN has nothing for it that keeps these promises, on this GPU, and nothing was done. After an
 // error true: the status says what it was.
-bool Convolve(Device& device, const Convolution& convolution, void* x, void* w, void* y,
-              const void* bias = nullptr);
+bool Convolve(Device& device, Convolution convolution, void* x, void* w, void* y, const void* bias = nullptr);
 
 }  // namespace halftone::cuda
 

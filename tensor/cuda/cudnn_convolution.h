@@ -25,12 +25,13 @@ struct Convolution {
   int64_t n = 0, h = 0, w = 0, c = 0;
   int64_t o = 0, kh = 0, kw = 0, out_h = 0, out_w = 0;
   int64_t stride = 1, padding = 0, groups = 1;
+  int64_t alignment = 16;  // of every address, bytes: the largest power of two up to 16
 
   friend bool operator==(const Convolution&, const Convolution&) = default;
   template <typename H>
   friend H AbslHashValue(H state, const Convolution& c) {
     return H::combine(std::move(state), c.pass, c.in, c.out, c.tf32, c.bias, c.n, c.h, c.w, c.c, c.o, c.kh,
-                      c.kw, c.stride, c.padding, c.groups);
+                      c.kw, c.stride, c.padding, c.groups, c.alignment);
   }
 };
 

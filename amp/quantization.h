@@ -18,6 +18,7 @@
 #include "absl/types/span.h"
 #include "nn/module.h"
 #include "nn/quantizer.h"
+#include "tensor/device.h"
 
 namespace halftone::amp {
 
@@ -64,9 +65,8 @@ struct QuantizationOptions {
   std::vector<QuantizationRule> rules;
 };
 
-// What to say of it in a log or a report.
-inline constexpr absl::string_view kEmulated =
-    "formats of 8 bits and less are emulated: numbers are rounded to them, arithmetic is float32";
+// What a log should say of formats of 8 bits and less on a device: what it emulates.
+absl::string_view EmulationNote(const Device& device);
 
 struct QuantizedLayer {
   std::string path;

@@ -8,7 +8,7 @@
 #include "tensor/ops/batch_norm/batch_norm.h"
 #include "tensor/ops/conv2d/conv2d.h"
 #include "tensor/ops/layer_norm/layer_norm.h"
-#include "tensor/ops/linear/linear.h"
+#include "tensor/ops/linear/float8.h"
 
 namespace halftone::nn {
 namespace {
@@ -21,30 +21,37 @@ struct Weighted {
       : Weighted(x, dtype, dtype, weight, bias, quantizers) {}
   Weighted(const Variable& x, DType x_dtype, DType dtype, Parameter& weight, std::optional<Parameter>& bias,
            LayerQuantizers& quantizers)
-      : inputs({Operand(x, x_dtype, quantizers.input), Weights(x.graph(), dtype, weight, quantizers.weight)}),
+      : inputs({Operand(x, x_dtype, quantizers.input, &x_float8),
+                Weights(x.graph(), dtype, weight, quantizers.weight, &weight_float8)}),
         gradient(quantizers.gradient.has_value() ? &*quantizers.gradient : nullptr) {
     if (!bias.has_value()) return;
     inputs.push_back(x.graph().Use(*bias, bias->full_precision()));
     bias_value = inputs.back().value();
   }
 
-  static Variable Operand(const Variable& x, DType dtype, std::optional<Quantizer>& quantizer) {
-    return x.graph().Cast(quantizer.has_value() ? (*quantizer)(x) : x, dtype);
+  static Variable Operand(const Variable& x, DType dtype, std::optional<Quantizer>& quantizer,
+                          absl::optional<ops::Float8>* float8) {
+    if (!quantizer.has_value()) return x.graph().Cast(x, dtype);
+    const Variable rounded = (*quantizer)(x, float8);
+    if (rounded.dtype() != dtype) float8->reset();  // rounded once more
+    return x.graph().Cast(rounded, dtype);
   }
-  static Variable Weights(Graph& graph, DType dtype, Parameter& weight, std::optional<Quantizer>& quantizer) {
+  static Variable Weights(Graph& graph, DType dtype, Parameter& weight, std::optional<Quantizer>& quantizer,
+                          absl::optional<ops::Float8>* float8) {
     if (!quantizer.has_value()) return graph.Use(weight, dtype);
-    return Operand(graph.Use(weight, weight.full_precision()), dtype, quantizer);
+    return Operand(graph.Use(weight, weight.full_precision()), dtype, quantizer, float8);
   }
 
-  const Tensor& x() const { return inputs[0].value(); }
-  const Tensor& weight() const { return inputs[1].value(); }
+  ops::Factor x() const { return {inputs[0].value(), x_float8}; }
+  ops::Factor weight() const { return {inputs[1].value(), weight_float8}; }
 
   // data(dy, x, weight) and weights(dy, x, weight, want_bias) give the gradients.
   template <typename Data, typename Weights>
   Variable Record(Op op, Tensor y, const Data& data, const Weights& weights) const {
     const auto backward = [xv = x(), wv = weight(), want_bias = bias_value.defined(), data, weights,
                            graph = &inputs[0].graph(), gradient = gradient](BackwardContext& c) {
-      const Tensor dy = gradient == nullptr ? c.dy() : gradient->Quantize(c.dy(), *graph);
+      ops::Factor dy = {c.dy()};
+      if (gradient != nullptr) dy.values = gradient->Quantize(c.dy(), *graph, &dy.float8);
       if (c.Needs(0)) c.Give(0, data(dy, xv, wv));
       if (!c.Needs(1)) return;
       ops::WeightGradients g = weights(dy, xv, wv, want_bias);
@@ -54,6 +61,8 @@ struct Weighted {
     return inputs[0].graph().Record(op, std::move(y), inputs, backward);
   }
 
+  // Before `inputs`, which makes them.
+  absl::optional<ops::Float8> x_float8, weight_float8;
   std::vector<Variable> inputs;  // x, the weights, and the bias if there is one
   Tensor bias_value;             // undefined if there is none
   Quantizer* gradient;           // of the output's gradient; null: as it comes
@@ -105,12 +114,12 @@ Variable Conv2d::Forward(const Variable& input) {
   const ops::Conv2dOptions options = {
       .stride = options_.stride, .padding = options_.padding, .groups = options_.groups};
   return layer.Record(
-      Op::kConv2d, ops::Conv2dForward(layer.x(), layer.weight(), layer.bias_value, options),
-      [options](const Tensor& dy, const Tensor& x, const Tensor& w) {
-        return ops::Conv2dBackwardData(dy, w, x.shape(), options);
+      Op::kConv2d, ops::Conv2dForward(layer.x().values, layer.weight().values, layer.bias_value, options),
+      [options](const ops::Factor& dy, const ops::Factor& x, const ops::Factor& w) {
+        return ops::Conv2dBackwardData(dy.values, w.values, x.values.shape(), options);
       },
-      [options](const Tensor& dy, const Tensor& x, const Tensor& w, bool want_bias) {
-        return ops::Conv2dBackwardWeights(x, dy, w.shape(), want_bias, options);
+      [options](const ops::Factor& dy, const ops::Factor& x, const ops::Factor& w, bool want_bias) {
+        return ops::Conv2dBackwardWeights(x.values, dy.values, w.values.shape(), want_bias, options);
       });
 }
 
@@ -133,8 +142,10 @@ Variable Linear::Apply(const Variable& x, DType x_dtype, DType dtype) {
   const Weighted layer(x, x_dtype, dtype, weight_, bias_, quantizers_);
   return layer.Record(
       Op::kLinear, ops::LinearForward(layer.x(), layer.weight(), layer.bias_value),
-      [](const Tensor& dy, const Tensor&, const Tensor& w) { return ops::LinearBackwardData(dy, w); },
-      [](const Tensor& dy, const Tensor& x, const Tensor&, bool want_bias) {
+      [](const ops::Factor& dy, const ops::Factor&, const ops::Factor& w) {
+        return ops::LinearBackwardData(dy, w);
+      },
+      [](const ops::Factor& dy, const ops::Factor& x, const ops::Factor&, bool want_bias) {
         return ops::LinearBackwardWeights(x, dy, want_bias);
       });
 }

@@ -291,13 +291,20 @@ Rng Quantizer::RngOf(const Graph& graph) const {
   return options_.rounding == Rounding::kStochastic ? graph.rng() : Rng(0);
 }
 
-Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph) {
+absl::optional<ops::Float8> Quantizer::Float8Of(const DeviceScales& s) const {
+  const auto* format = std::get_if<FloatFormat>(&options_.format);
+  if (format == nullptr || !ops::IsFloat8(*format) || channels_ > 1) return absl::nullopt;
+  return ops::Float8{*format, s.scales};
+}
+
+Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph, absl::optional<ops::Float8>* float8) {
   if (!graph.quantize()) return tensor;
   const Tensor x = ops::Cast(tensor, DType::kF32);
   if (!graph.replay()) Start(x);
   const bool remember = graph.training() && !graph.replay();
   if (const auto* kernels = x.device().Kernels<QuantizerKernels>()) {
     const DeviceScales scales = FindScales(*kernels, x, remember);
+    if (float8 != nullptr) *float8 = Float8Of(scales);
     return ops::Cast(Round(*kernels, x, scales, Search(*kernels), RngOf(graph)), tensor.dtype());
   }
   const Scales scales = FindScales(x.span<float>(), remember);
@@ -311,9 +318,11 @@ std::vector<Variable> Quantizer::InputsFrom(const Variable& x) {
   return inputs;
 }
 
-Variable Quantizer::ForwardOn(const QuantizerKernels& kernels, const Variable& x) {
+Variable Quantizer::RoundOn(const QuantizerKernels& kernels, const Variable& x,
+                            absl::optional<ops::Float8>* float8) {
   Graph& graph = x.graph();
   const DeviceScales scales = FindScales(kernels, x.value(), graph.training() && !graph.replay());
+  if (float8 != nullptr) *float8 = Float8Of(scales);
   const Tensor search = Search(kernels);
   Tensor y = Round(kernels, x.value(), scales, search, RngOf(graph));
   if (IsBlocks(options_.format)) return RecordBlocks(graph, std::move(y), x);
@@ -340,12 +349,18 @@ Variable Quantizer::ForwardOn(const QuantizerKernels& kernels, const Variable& x
       });
 }
 
-Variable Quantizer::Forward(const Variable& input) {
+Variable Quantizer::operator()(const Variable& x, absl::optional<ops::Float8>* float8) {
+  const ModuleScope scope(x.graph(), path());
+  return RoundAs(x, float8);
+}
+
+Variable Quantizer::RoundAs(const Variable& input, absl::optional<ops::Float8>* float8) {
   Graph& graph = input.graph();
   if (!graph.quantize()) return input;
   const Variable x = graph.Cast(input, DType::kF32);
   if (!graph.replay()) Start(x.value());
-  if (const auto* kernels = x.value().device().Kernels<QuantizerKernels>()) return ForwardOn(*kernels, x);
+  if (const auto* kernels = x.value().device().Kernels<QuantizerKernels>())
+    return RoundOn(*kernels, x, float8);
   const absl::Span<const float> values = x.value().span<float>();
   Scales scales = FindScales(values, graph.training() && !graph.replay());
   std::optional<Codebook> codebook = Values();

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "nn/module.h"
 #include "nn/quantizer_kernels.h"
@@ -22,6 +23,7 @@
 #include "quant/codebook.h"
 #include "quant/quant_format.h"
 #include "quant/quantization_error.h"
+#include "tensor/ops/linear/float8.h"
 
 namespace halftone::nn {
 
@@ -64,9 +66,12 @@ class Quantizer : public Module {
   explicit Quantizer(const QuantizerOptions& options, int64_t outputs = 0);
 
   // x, of any floating dtype, as rounded float32.
-  Variable Forward(const Variable& x) override;
+  Variable Forward(const Variable& x) override { return RoundAs(x, nullptr); }
+  // The same, and whether the result is one of 8-bit floats to the device.
+  Variable operator()(const Variable& x, absl::optional<ops::Float8>* float8);
   // The same for a gradient on its way back, which nothing is to be learned from.
-  Tensor Quantize(const Tensor& x, const Graph& graph);
+  Tensor Quantize(const Tensor& x, const Graph& graph, absl::optional<ops::Float8>* float8 = nullptr);
+  using Module::operator();
   void Visit(Visitor& v) override;
 
   const QuantizerOptions& options() const { return options_; }
@@ -96,8 +101,11 @@ class Quantizer : public Module {
   Tensor Round(const Tensor& x, const Scales& scales, const std::optional<Codebook>& codebook,
                const Rng& rng) const;
 
+  Variable RoundAs(const Variable& x, absl::optional<ops::Float8>* float8);
+
   // The same for an accelerator.
-  Variable ForwardOn(const QuantizerKernels& kernels, const Variable& x);
+  Variable RoundOn(const QuantizerKernels& kernels, const Variable& x, absl::optional<ops::Float8>* float8);
+  absl::optional<ops::Float8> Float8Of(const DeviceScales& scales) const;
   DeviceScales FindScales(const QuantizerKernels& kernels, const Tensor& x, bool remember);
   Tensor Search(const QuantizerKernels& kernels) const;  // of the values; undefined where the format has none
   Tensor Round(const QuantizerKernels& kernels, const Tensor& x, const DeviceScales& scales,

@@ -78,7 +78,7 @@ class Run {
     if (trainer_->quantization().any()) {
       for (const std::string& line : trainer_->quantization().Lines())
         progress_.Line(absl::StrCat("quantised: ", line));
-      device_->SayOnce(amp::kEmulated);
+      device_->SayOnce(amp::EmulationNote(*device_));
     }
     if (options_.compare_with_fp32 && config_.precision().recipe() != "fp32") SayWhetherRecipePays();
     return absl::OkStatus();

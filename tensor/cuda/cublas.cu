@@ -60,7 +60,7 @@ struct Cublas {
 
 std::string Describe(const Product& p) {
   return absl::StrCat("a product of ", p.batch, " x [", p.m, ", ", p.k, "] [", p.k, ", ", p.n, "] in ",
-                      std::string(NameOf(p.in)));
+                      p.in == DType::kU8 ? std::string("float8") : std::string(NameOf(p.in)));
 }
 
 // Remembers the first call that failed.
@@ -81,8 +81,11 @@ class Calls {
   bool ok_ = true;
 };
 
-cudaDataType_t TypeOf(DType dtype) {
+// e5m2: of codes, which have no dtype of their own.
+cudaDataType_t TypeOf(DType dtype, bool e5m2 = false) {
   switch (dtype) {
+    case DType::kU8:
+      return e5m2 ? CUDA_R_8F_E5M2 : CUDA_R_8F_E4M3;
     case DType::kF64:
       return CUDA_R_64F;
     case DType::kF16:
@@ -102,11 +105,11 @@ void Set(Calls& calls, const Plan& plan, cublasLtMatmulDescAttributes_t attribut
 }
 
 template <typename Layout>
-void MakeLayout(Calls& calls, DType dtype, const ColumnMajor& matrix, int64_t batch, int64_t stride,
+void MakeLayout(Calls& calls, cudaDataType_t type, const ColumnMajor& matrix, int64_t batch, int64_t stride,
                 Layout& to) {
   cublasLtMatrixLayout_t layout = nullptr;
   calls("cublasLtMatrixLayoutCreate",
-        cublasLtMatrixLayoutCreate(&layout, TypeOf(dtype), matrix.rows, matrix.columns, matrix.leading));
+        cublasLtMatrixLayoutCreate(&layout, type, matrix.rows, matrix.columns, matrix.leading));
   to.reset(layout);
   if (layout == nullptr || batch == 1) return;
   const auto count = static_cast<int32_t>(batch);
@@ -145,9 +148,22 @@ void ChooseAlgorithm(Calls& calls, const Cublas& cublas, const Key& key, Plan& p
   plan.algorithm = found.algo;
 }
 
-Plan MakePlan(Calls& calls, const Cublas& cublas, const Key& key, const void* bias) {
+// Of codes; null for other numbers.
+struct Scales {
+  const float *a = nullptr, *b = nullptr;
+};
+
+void SetScales(Calls& calls, const Plan& plan, const Scales& scales) {
+  if (scales.a == nullptr) return;
+  // cuBLAS's A is b.
+  Set(calls, plan, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, static_cast<const void*>(scales.b));
+  Set(calls, plan, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, static_cast<const void*>(scales.a));
+}
+
+Plan MakePlan(Calls& calls, const Cublas& cublas, const Key& key, const void* bias, const Scales& scales) {
   const Product& p = key.product;
-  HALFTONE_CHECK(p.out == p.in || (p.out == DType::kF32 && SizeOf(p.in) == 2));
+  HALFTONE_CHECK(p.in == DType::kU8 ? p.out == DType::kF32
+                                    : p.out == p.in || (p.out == DType::kF32 && SizeOf(p.in) == 2));
   HALFTONE_CHECK(!(p.bias && p.out == DType::kF64));
   const ColumnMajorProduct matrices = ForCublas(p);
   const bool is_double = p.in == DType::kF64;
@@ -167,9 +183,10 @@ Plan MakePlan(Calls& calls, const Cublas& cublas, const Key& key, const void* bi
     Set(calls, plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, TypeOf(p.out));
     Set(calls, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   }
-  MakeLayout(calls, p.in, matrices.first, p.batch, p.b.stride, plan.first);
-  MakeLayout(calls, p.in, matrices.second, p.batch, p.a.stride, plan.second);
-  MakeLayout(calls, p.out, matrices.result, p.batch, p.c.stride, plan.result);
+  SetScales(calls, plan, scales);
+  MakeLayout(calls, TypeOf(p.in, p.e5m2_b), matrices.first, p.batch, p.b.stride, plan.first);
+  MakeLayout(calls, TypeOf(p.in, p.e5m2_a), matrices.second, p.batch, p.a.stride, plan.second);
+  MakeLayout(calls, TypeOf(p.out), matrices.result, p.batch, p.c.stride, plan.result);
   if (calls.ok()) ChooseAlgorithm(calls, cublas, key, plan);
   plan.ok = calls.ok();
   return plan;
@@ -177,7 +194,7 @@ Plan MakePlan(Calls& calls, const Cublas& cublas, const Key& key, const void* bi
 
 // False: not supported, and nothing was done. After an error true.
 bool Run(Device& device, const Product& product, const void* a, const void* b, const void* bias, void* c,
-         double scale) {
+         double scale, const Scales& scales = {}) {
   CudaAccelerator& cuda = CudaOf(device);
   const Key key = {.product = product,
                    .align_a = AlignmentOf(a, product.a, product.batch, product.in),
@@ -196,11 +213,12 @@ bool Run(Device& device, const Product& product, const void* a, const void* b, c
   }
   auto found = cublas.plans.find(key);
   if (found == cublas.plans.end())
-    found = cublas.plans.emplace(key, MakePlan(calls, cublas, key, bias)).first;
+    found = cublas.plans.emplace(key, MakePlan(calls, cublas, key, bias, scales)).first;
   const Plan& plan = found->second;
   if (!plan.ok) return true;  // the accelerator's status says why
   if (!plan.supported) return false;
   if (product.bias) Set(calls, plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  SetScales(calls, plan, scales);
   const float narrow[2] = {static_cast<float>(scale), 0};
   const double wide[2] = {scale, 0};
   const bool is_double = product.in == DType::kF64;
@@ -226,6 +244,22 @@ bool MultiplyAndAdd(Device& device, const Product& product, const void* a, const
                     void* c) {
   HALFTONE_CHECK(product.bias && bias != nullptr);
   return Run(device, product, a, b, bias, c, 1);
+}
+
+bool MultiplyFloat8(Device& device, int64_t m, int64_t n, int64_t k, const Float8Matrix& a,
+                    const Float8Matrix& b, float* c) {
+  const Product product = {.in = DType::kU8,
+                           .e5m2_a = a.e5m2,
+                           .e5m2_b = b.e5m2,
+                           .out = DType::kF32,
+                           .m = m,
+                           .k = k,
+                           .n = n,
+                           .transpose_b = true,
+                           .a = {.row = k},
+                           .b = {.row = k},
+                           .c = {.row = n}};
+  return Run(device, product, a.codes, b.codes, nullptr, c, 1, {.a = a.scale, .b = b.scale});
 }
 
 }  // namespace halftone::cuda

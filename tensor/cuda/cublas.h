@@ -19,6 +19,19 @@ void Multiply(Device& device, const Product& product, const void* a, const void*
 bool MultiplyAndAdd(Device& device, const Product& product, const void* a, const void* b, const void* bias,
                     void* c);
 
+// 8-bit floats of OFP8: codes, row by row, and the scale that each is to be multiplied with, all on the
+// device.
+struct Float8Matrix {
+  bool e5m2 = false;  // else E4M3
+  const void* codes = nullptr;
+  const float* scale = nullptr;
+};
+
+// c [m, n] = a b^T, a [m, k], b [n, k], float32 sums times both scales: for GPUs of compute capability 8.9
+// and more. False: cuBLASLt has nothing for that, and nothing was done.
+bool MultiplyFloat8(Device& device, int64_t m, int64_t n, int64_t k, const Float8Matrix& a,
+                    const Float8Matrix& b, float* c);
+
 }  // namespace halftone::cuda
 
 #endif  // HALFTONE_TENSOR_CUDA_CUBLAS_H_

@@ -24,8 +24,9 @@ struct MatrixLayout {
 // c [m, n] = a b, where a is [m, k], or the transpose of what lies in memory as [k, m]; b is [k, n], or the
 // transpose of [n, k].
 struct Product {
-  DType in = DType::kF32;   // of a and b
-  DType out = DType::kF32;  // of c: as `in`, or float32 where that has 16 bits
+  DType in = DType::kF32;  // of a and b; kU8: codes of 8-bit floats, E4M3 but where the following say E5M2
+  bool e5m2_a = false, e5m2_b = false;
+  DType out = DType::kF32;  // of c: as `in`, or float32 where that has 16 bits or fewer
   int64_t m = 0, k = 0, n = 0, batch = 1;
   bool transpose_a = false, transpose_b = false;
   MatrixLayout a, b, c;
@@ -34,8 +35,8 @@ struct Product {
   friend bool operator==(const Product&, const Product&) = default;
   template <typename H>
   friend H AbslHashValue(H state, const Product& p) {
-    return H::combine(std::move(state), p.in, p.out, p.m, p.k, p.n, p.batch, p.transpose_a, p.transpose_b,
-                      p.a, p.b, p.c, p.bias);
+    return H::combine(std::move(state), p.in, p.e5m2_a, p.e5m2_b, p.out, p.m, p.k, p.n, p.batch,
+                      p.transpose_a, p.transpose_b, p.a, p.b, p.c, p.bias);
   }
 };
 

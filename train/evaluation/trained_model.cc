@@ -77,7 +77,7 @@ absl::StatusOr<TrainedModel> LoadModel(const TrainedRun& run, const amp::Recipe&
   ASSIGN_OR_RETURN(amp::QuantizationOptions quantization, MakeQuantization(precision, recipe));
   quantization.rules.insert(quantization.rules.end(), extra.begin(), extra.end());
   ASSIGN_OR_RETURN(trained.quantization, amp::Quantize(quantization, *trained.model));
-  if (trained.quantization.any()) device.SayOnce(amp::kEmulated);
+  if (trained.quantization.any()) device.SayOnce(amp::EmulationNote(device));
   ASSIGN_OR_RETURN(trained.policies, MakePolicies(precision, recipe));
   nn::Initialize(*trained.model, device, Rng(run.config.run().seed()));
   KeepWeightsIn(run.trained_in, *trained.model);

@@ -35,12 +35,6 @@ struct Options {
   std::string weights;
 };
 
-struct Measured {
-  int64_t weights = 0, peak = 0;  // bytes; the peak is that of a forward pass over weights, input included
-  double milliseconds = 0;        // the median of the rounds
-  std::vector<float> output;
-};
-
 absl::StatusOr<Options> Parse(int argc, char** argv) {
   Options options;
   const auto number = [](absl::string_view text, absl::string_view name, int64_t low, int64_t high,
@@ -68,70 +62,93 @@ absl::StatusOr<Options> Parse(int argc, char** argv) {
   return options;
 }
 
-// With a device of its own, so that only one model is in memory at a time.
-absl::StatusOr<Measured> Measure(absl::string_view name, const Options& options) {
-  const auto image = static_cast<int>(options.width);
-  Device device(/*notes=*/nullptr);
-  CachingAllocator& allocator = device.allocator();
-  ASSIGN_OR_RETURN(const std::unique_ptr<nn::Module> model,
-                   models::MakeModel({.name = std::string(name),
-                                      .width = options.width,
-                                      .num_classes = 1,
-                                      .image = {.channels = image, .height = 1, .width = 1}}));
-  nn::Initialize(*model, device, Rng(static_cast<uint64_t>(options.seed)));
-  if (!options.weights.empty()) {
-    ASSIGN_OR_RETURN(const PretrainedReport report, LoadPretrainedWeights(options.weights, *model));
-    if (!report.missing.empty() || !report.other_shape.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          options.weights, ": not a BigNet of width ", options.width, ": ",
-          report.other_shape.empty() ? absl::StrCat("it has no ", report.missing[0]) : report.other_shape[0],
-          "; choose its --width"));
-    }
-  }
-  Measured measured = {.weights = allocator.stats().live_bytes};
-
-  Tensor x = Tensor::Empty(device, DType::kF32, {options.batch, options.width});
-  const Rng rng = Rng(static_cast<uint64_t>(options.seed)).Stream(HashStream("input"));
-  for (int64_t i = 0; i < x.elements(); ++i) x.data<float>()[i] = rng.Normal(static_cast<uint64_t>(i));
-  std::vector<double> times;
-  for (int64_t round = 0; round <= options.rounds; ++round) {  // the first one warms up
-    const auto start = std::chrono::steady_clock::now();
-    nn::Graph graph({.device = &device, .gradients = false});
-    if (round == 1) allocator.ResetPeak();
-    const nn::Variable y = model->Forward(graph.Input(x));
-    times.push_back(
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
-    const auto output = y.value().span<float>();
-    measured.output.assign(output.begin(), output.end());
-  }
-  measured.peak = allocator.stats().peak_bytes;
-  times.erase(times.begin());
-  std::nth_element(times.begin(), times.begin() + static_cast<int64_t>(times.size() / 2), times.end());
-  measured.milliseconds = times[times.size() / 2];
-  return measured;
+double Median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<int64_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
+
+// A model on a device of its own, whose allocator sees nothing else.
+class Runner {
+ public:
+  static absl::StatusOr<std::unique_ptr<Runner>> Create(absl::string_view name, const Options& options) {
+    auto runner = std::make_unique<Runner>();
+    const auto image = static_cast<int>(options.width);
+    ASSIGN_OR_RETURN(runner->model_,
+                     models::MakeModel({.name = std::string(name),
+                                        .width = options.width,
+                                        .num_classes = 1,
+                                        .image = {.channels = image, .height = 1, .width = 1}}));
+    nn::Initialize(*runner->model_, runner->device_, Rng(static_cast<uint64_t>(options.seed)));
+    if (!options.weights.empty()) {
+      ASSIGN_OR_RETURN(const PretrainedReport report,
+                       LoadPretrainedWeights(options.weights, *runner->model_));
+      if (!report.missing.empty() || !report.other_shape.empty()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(options.weights, ": not a BigNet of width ", options.width, ": ",
+                         report.other_shape.empty() ? absl::StrCat("it has no ", report.missing[0])
+                                                    : report.other_shape[0],
+                         "; choose its --width"));
+      }
+    }
+    runner->weights_ = runner->device_.allocator().stats().live_bytes;
+    Tensor x = Tensor::Empty(runner->device_, DType::kF32, {options.batch, options.width});
+    const Rng rng = Rng(static_cast<uint64_t>(options.seed)).Stream(HashStream("input"));
+    for (int64_t i = 0; i < x.elements(); ++i) x.data<float>()[i] = rng.Normal(static_cast<uint64_t>(i));
+    runner->x_ = std::move(x);
+    runner->Forward();  // makes what is made once
+    runner->device_.allocator().ResetPeak();
+    return runner;
+  }
+
+  // Milliseconds.
+  double Forward() {
+    const auto start = std::chrono::steady_clock::now();
+    nn::Graph graph({.device = &device_, .gradients = false});
+    output_ = model_->Forward(graph.Input(x_)).value();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  // Bytes.
+  double weights() const { return static_cast<double>(weights_); }
+  double peak() { return static_cast<double>(device_.allocator().stats().peak_bytes); }
+  absl::Span<const float> output() const { return output_.span<float>(); }
+
+ private:
+  Device device_{/*notes=*/nullptr};
+  std::unique_ptr<nn::Module> model_;
+  Tensor x_, output_;
+  int64_t weights_ = 0;
+};
 
 absl::Status Run(int argc, char** argv) {
   ASSIGN_OR_RETURN(const Options options, Parse(argc, argv));
   SetNumThreads(static_cast<int>(options.threads));
-  ASSIGN_OR_RETURN(const Measured full, Measure("bignet", options));
-  ASSIGN_OR_RETURN(const Measured half, Measure("halfbignet", options));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Runner> full, Runner::Create("bignet", options));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Runner> half, Runner::Create("halfbignet", options));
+  // In turns, so that whatever else the machine does meets both.
+  std::vector<double> full_times, half_times, ratios;
+  for (int64_t round = 0; round < std::max<int64_t>(1, options.rounds); ++round) {
+    full_times.push_back(full->Forward());
+    half_times.push_back(half->Forward());
+    ratios.push_back(half_times.back() / full_times.back());
+  }
   double largest = 0, difference = 0;
-  for (size_t i = 0; i < full.output.size(); ++i) {
-    const double a = full.output[i], b = half.output[i];
+  for (size_t i = 0; i < full->output().size(); ++i) {
+    const double a = full->output()[i], b = half->output()[i];
     largest = std::max(largest, std::fabs(a));
     difference = std::max(difference, std::fabs(a - b));
   }
   constexpr double kMiB = 1 << 20;
-  absl::PrintF("%s, %d threads; BigNet of width %d, batches of %d, medians of %d forward passes\n\n",
+  absl::PrintF("%s, %d threads; BigNet of width %d, batches of %d, medians of %d forward passes in turns\n\n",
                DescribeCpu(), NumThreads(), options.width, options.batch, options.rounds);
   absl::PrintF("%-24s %12s %12s %8s\n", "", "float32", "float16", "ratio");
-  const auto row = [](const char* name, double a, double b) {
-    absl::PrintF("%-24s %12.2f %12.2f %8.3f\n", name, a, b, b / a);
+  const auto row = [](const char* name, double a, double b, double ratio) {
+    absl::PrintF("%-24s %12.2f %12.2f %8.3f\n", name, a, b, ratio);
   };
-  row("weights, MiB", static_cast<double>(full.weights) / kMiB, static_cast<double>(half.weights) / kMiB);
-  row("peak of forward, MiB", static_cast<double>(full.peak) / kMiB, static_cast<double>(half.peak) / kMiB);
-  row("forward, ms", full.milliseconds, half.milliseconds);
+  row("weights, MiB", full->weights() / kMiB, half->weights() / kMiB, half->weights() / full->weights());
+  row("peak of forward, MiB", full->peak() / kMiB, half->peak() / kMiB, half->peak() / full->peak());
+  row("forward, ms", Median(full_times), Median(half_times), Median(ratios));
   absl::PrintF("\nlargest difference of the outputs: %.3g, where the largest output is %.3g\n", difference,
                largest);
   return absl::OkStatus();

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tools/results/files.h"
 
 namespace halftone::report {
 namespace {

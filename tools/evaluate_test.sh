@@ -1,26 +1,16 @@
 #!/bin/bash
 # The binary as a user meets it: after a short training run, in any recipe; exit codes, one line for each mistake.
-set -u
+source tools/shell_test.sh
 train=$1
 evaluate=$2
-work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/evaluate_test.XXXXXX")
-failures=0
-
-fail() {
-  echo "FAILED: $*"
-  failures=$((failures + 1))
-}
 
 # refuses EXPECTED ARGUMENTS...: exits with 1, nothing on stdout and exactly one line on stderr, which holds EXPECTED.
 refuses() {
   local expected=$1
   shift
   "$evaluate" "$@" >"$work/stdout" 2>"$work/stderr"
-  local status=$?
-  [[ $status -eq 1 ]] || fail "exit code $status, expected 1: $*"
+  was_refused 1 "$expected" $? "$@"
   [[ ! -s $work/stdout ]] || fail "something on stdout for: $*"
-  [[ $(wc -l <"$work/stderr") -eq 1 ]] || fail "not one line for: $*: $(cat "$work/stderr")"
-  grep -qF -- "$expected" "$work/stderr" || fail "expected \"$expected\" for: $*, got: $(cat "$work/stderr")"
 }
 
 # cells ROW: what the last table says of it, by column.
@@ -71,5 +61,4 @@ cp -r "$work/fp32" "$work/cut"
 truncate -s -1 "$work/cut/checkpoint/model.safetensors"
 refuses "model.safetensors" "$work/cut"
 
-if [[ $failures -eq 0 ]]; then echo PASSED; fi
-exit "$failures"
+finish

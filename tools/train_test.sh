@@ -1,24 +1,14 @@
 #!/bin/bash
 # The binary as a user meets it: exit codes, one line for each mistake, signals.
-set -u
+source tools/shell_test.sh
 train=$1
-work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/train_test.XXXXXX")
-failures=0
-
-fail() {
-  echo "FAILED: $*"
-  failures=$((failures + 1))
-}
 
 # refuses EXPECTED ARGUMENTS...: exits with 1 and exactly one line on stderr, which holds EXPECTED; leaves no run.
 refuses() {
   local expected=$1
   shift
   "$train" --set="run { out: \"$work/refused\" }" "$@" >"$work/stdout" 2>"$work/stderr"
-  local status=$?
-  [[ $status -eq 1 ]] || fail "exit code $status, expected 1: $*"
-  [[ $(wc -l <"$work/stderr") -eq 1 ]] || fail "not one line for: $*: $(cat "$work/stderr")"
-  grep -qF -- "$expected" "$work/stderr" || fail "expected \"$expected\" for: $*, got: $(cat "$work/stderr")"
+  was_refused 1 "$expected" $? "$@"
   [[ ! -e $work/refused ]] || fail "left something behind: $*"
 }
 
@@ -79,5 +69,4 @@ timeout 60 "$train" --set="$small" --set="run { out: \"$out\" epochs: 100000 sto
   2>"$work/log" || fail "resuming failed: $(cat "$work/log")"
 grep -q "resuming after step" "$work/log" || fail "did not resume: $(cat "$work/log")"
 
-if [[ $failures -eq 0 ]]; then echo PASSED; fi
-exit "$failures"
+finish

@@ -1,14 +1,7 @@
 #!/bin/bash
 # The binary as a user meets it: exit codes, one line for each mistake, nothing half-written.
-set -u
+source tools/shell_test.sh
 convert=$1
-work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/convert_test.XXXXXX")
-failures=0
-
-fail() {
-  echo "FAILED: $*"
-  failures=$((failures + 1))
-}
 
 # refuses CODE EXPECTED ARGUMENTS...: exits with CODE and one line on stderr, which holds EXPECTED; leaves the folder
 # as it was.
@@ -17,11 +10,8 @@ refuses() {
   shift 2
   before=$(ls -lR "$work/files")
   "$convert" "$@" >"$work/stdout" 2>"$work/stderr"
-  local status=$?
+  was_refused $code "$expected" $? "$@"
   after=$(ls -lR "$work/files")
-  [[ $status -eq $code ]] || fail "exit code $status, expected $code: $*"
-  [[ $(wc -l <"$work/stderr") -eq 1 ]] || fail "not one line for: $*: $(cat "$work/stderr")"
-  grep -qF -- "$expected" "$work/stderr" || fail "expected \"$expected\" for: $*, got: $(cat "$work/stderr")"
   [[ ! -s $work/stdout ]] || fail "wrote to stdout: $*"
   [[ $before == "$after" ]] || fail "left something behind: $*: $after"
 }
@@ -191,5 +181,4 @@ cmp "$f/in.safetensors" "$f/b2.safetensors" || fail "standard input differs"
 
 "$convert" --help | grep -q -- "--allow_unsafe" || fail "--help"
 
-if [[ $failures -eq 0 ]]; then echo PASSED; fi
-exit "$failures"
+finish

@@ -1,15 +1,8 @@
 #!/bin/bash
 # The binary as a user meets it: exit codes, what goes to stdout and stderr, files, streams.
-set -u
+source tools/shell_test.sh
 check=$1
 golden=$2
-work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/fp16_check_test.XXXXXX")
-failures=0
-
-fail() {
-  echo "FAILED: $*"
-  failures=$((failures + 1))
-}
 
 # expects CODE TEXT ARGUMENTS...: exits with CODE and nothing on stderr; stdout holds TEXT.
 expects() {
@@ -27,10 +20,7 @@ refuses() {
   local text=$1
   shift
   "$check" "$@" >"$work/stdout" 2>"$work/stderr" </dev/null
-  local status=$?
-  [[ $status -eq 2 ]] || fail "exit code $status, expected 2: $*"
-  [[ $(wc -l <"$work/stderr") -eq 1 ]] || fail "not one line for: $*: $(cat "$work/stderr")"
-  grep -qF -- "$text" "$work/stderr" || fail "expected \"$text\" for: $*, got: $(cat "$work/stderr")"
+  was_refused 2 "$text" $? "$@"
 }
 
 printf '1,2,-0.5\n' >"$work/safe.csv"
@@ -114,5 +104,4 @@ refuses "no tensor matches" "$golden" --tensor=nothing
 refuses "--tensor=[ is not a POSIX extended regular expression" "$golden" --tensor=[
 refuses "stdin" -
 
-if [[ $failures -eq 0 ]]; then echo PASSED; fi
-exit "$failures"
+finish

@@ -1,24 +1,14 @@
 #!/bin/bash
 # The binary as a user meets it: what it writes, with and without gnuplot, and what it says of bad input.
-set -u
+source tools/shell_test.sh
 report=$PWD/$1
-work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/report_test.XXXXXX")
-failures=0
-
-fail() {
-  echo "FAILED: $*"
-  failures=$((failures + 1))
-}
 
 # refuses TEXT ARGUMENTS...: exits with 1 and exactly one line on stderr, which holds TEXT.
 refuses() {
   local text=$1
   shift
   "$report" "$@" >"$work/stdout" 2>"$work/stderr" </dev/null
-  local status=$?
-  [[ $status -eq 1 ]] || fail "exit code $status, expected 1: $*"
-  [[ $(wc -l <"$work/stderr") -eq 1 ]] || fail "not one line for: $*: $(cat "$work/stderr")"
-  grep -qF -- "$text" "$work/stderr" || fail "expected \"$text\" for: $*, got: $(cat "$work/stderr")"
+  was_refused 1 "$text" $? "$@"
 }
 
 # makes PATH FOLDER WARNING...: writes a report with the programs of PATH; stderr holds these warnings, a line
@@ -142,5 +132,4 @@ cp "$folder/final_results.csv" "$work/bad"
 refuses "$work/bad/plots" "$work/bad"
 [[ ! -e $work/bad/report.html ]] || fail "a report in spite of an error"
 
-if [[ $failures -eq 0 ]]; then echo PASSED; fi
-exit "$failures"
+finish

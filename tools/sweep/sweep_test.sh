@@ -1,14 +1,7 @@
 #!/bin/bash
 # Whole sweeps: killed again and again, locked, in shards, with runs that fail. Runs are tiny.
-set -u
+source tools/shell_test.sh
 sweep=$1
-work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/sweep_test.XXXXXX")
-failures=0
-
-fail() {
-  echo "FAILED: $*"
-  failures=$((failures + 1))
-}
 
 cat >"$work/tiny.textproto" <<'END'
 base {
@@ -177,5 +170,4 @@ done
 expect 0 killed_last "${tiny[@]}" --out="$work/killed$round"
 same "$work/whole" "$work/killed$round"
 
-if [[ $failures -eq 0 ]]; then echo PASSED; fi
-exit "$failures"
+finish

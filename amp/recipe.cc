@@ -6,8 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "amp/op_table.h"
+#include "base/unknown_name.h"
 
 namespace halftone::amp {
 namespace {
@@ -33,7 +33,8 @@ constexpr Recipe kRecipes[] = {
      .pure = true,
      .scales_loss = true},
     {.name = "fp8_hybrid",
-     .about = "float8_e4m3fn weights and activations, float8_e5m2 gradients, a scale each from the last steps' amax",
+     .about = "float8_e4m3fn weights and activations, float8_e5m2 gradients, a scale each from the last "
+              "steps' amax",
      .quantization = {"float8_e4m3fn", "float8_e4m3fn", "float8_e5m2"}},
     {.name = "fp8",
      .about = "weights and activations in learned codebooks of 256 values",
@@ -86,9 +87,7 @@ absl::StatusOr<Recipe> FindRecipe(absl::string_view name) {
   for (const Recipe& recipe : kRecipes) {
     if (recipe.name == name || (!name.empty() && recipe.alias == name)) return recipe;
   }
-  const auto append = [](std::string* out, const Recipe& r) { absl::StrAppend(out, r.name); };
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown recipe \"", name, "\"; valid: ", absl::StrJoin(kRecipes, ", ", append)));
+  return UnknownName("recipe", name, kRecipes);
 }
 
 nn::CastPolicy MakePolicy(const Recipe& recipe) {
@@ -108,15 +107,12 @@ nn::CastPolicy MakePartPolicy(const Recipe& recipe) {
 absl::Status OverrideOp(absl::string_view op, absl::string_view cast, nn::CastPolicy& policy) {
   const auto name = std::find(nn::kOpNames.begin(), nn::kOpNames.end(), op);
   if (name == nn::kOpNames.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("unknown op \"", op, "\"; valid: ", absl::StrJoin(nn::kOpNames, ", ")));
+    return UnknownName("op", op, nn::kOpNames, [](absl::string_view row) { return row; });
   }
   const auto row =
       std::find_if(std::begin(kCasts), std::end(kCasts), [&](const auto& r) { return r.name == cast; });
   if (row == std::end(kCasts)) {
-    const auto append = [](std::string* out, const auto& r) { absl::StrAppend(out, r.name); };
-    return absl::InvalidArgumentError(
-        absl::StrCat("unknown cast \"", cast, "\"; valid: ", absl::StrJoin(kCasts, ", ", append)));
+    return UnknownName("cast", cast, kCasts);
   }
   policy.classes[static_cast<size_t>(name - nn::kOpNames.begin())] = row->cast;
   return absl::OkStatus();

@@ -5,8 +5,8 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "base/unknown_name.h"
 #include "datasets/cifar.h"
 #include "datasets/loader.h"
 #include "datasets/mnist.h"
@@ -121,11 +121,7 @@ absl::StatusOr<Dataset> LoadDataset(absl::string_view name, const DatasetOptions
     }
     return row.load(options);
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "unknown data set \"", name,
-      "\"; expected one of: ", absl::StrJoin(kDatasets, ", ", [](std::string* out, const DatasetRow& row) {
-        absl::StrAppend(out, row.name);
-      })));
+  return UnknownName("data set", name, kDatasets);
 }
 
 }  // namespace halftone

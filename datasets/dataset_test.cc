@@ -173,7 +173,7 @@ INSTANTIATE_TEST_SUITE_P(All, DatasetTest, ::testing::ValuesIn(Names()),
 
 TEST(DatasetTableTest, UnknownName) {
   EXPECT_EQ(LoadImages("imagenet", ".").status().message(),
-            "unknown data set \"imagenet\"; expected one of: cifar10, cifar100, mnist, sst2");
+            "unknown data set \"imagenet\"; valid: cifar10, cifar100, mnist, sst2");
 }
 
 constexpr char kTexts[] = "datasets/text/testdata/sst2", kVocabulary[] = "datasets/text/testdata/vocab.txt";

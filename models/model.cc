@@ -2,8 +2,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "base/unknown_name.h"
 #include "models/bert.h"
 #include "models/bignet.h"
 #include "models/cnn.h"
@@ -96,13 +96,6 @@ constexpr ModelRow kModels[] = {
      .max_position = 512},
 };
 
-template <typename Rows>
-absl::Status Unknown(absl::string_view what, absl::string_view name, const Rows& rows) {
-  const auto append = [](std::string* out, const auto& row) { absl::StrAppend(out, row.name); };
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown ", what, " \"", name, "\"; valid: ", absl::StrJoin(rows, ", ", append)));
-}
-
 absl::Status HasNo(const ModelRow& row, absl::string_view what) {
   return absl::InvalidArgumentError(
       absl::StrCat("model ", row.name, " has no ", what, " to choose; leave model.", what, " out"));
@@ -175,14 +168,14 @@ absl::StatusOr<std::unique_ptr<nn::Module>> MakeModel(const ModelOptions& option
   for (const ModelRow& r : kModels) {
     if (r.name == options.name) row = &r;
   }
-  if (row == nullptr) return Unknown("model", options.name, kModels);
+  if (row == nullptr) return UnknownName("model", options.name, kModels);
   if (options.to_train && row->for_inference) {
     return absl::InvalidArgumentError(absl::StrCat(
         "model ", row->name, " is for inference, its weights are not to be trained; choose another"));
   }
   const ops::Activation* activation =
       ops::FindActivation(options.activation.empty() ? row->activation : options.activation);
-  if (activation == nullptr) return Unknown("activation", options.activation, ops::Activations());
+  if (activation == nullptr) return UnknownName("activation", options.activation, ops::Activations());
   ModelConfig config = {.activation = activation, .num_classes = options.num_classes};
   ASSIGN_OR_RETURN(config.width, Choose(*row, "width", options.width, row->width, kMaxWidth));
   ASSIGN_OR_RETURN(config.depth, Choose(*row, "depth", options.depth, row->depth, kMaxDepth));

@@ -2,7 +2,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "base/unknown_name.h"
 #include "quant/formats.h"
 
 namespace halftone {
@@ -47,9 +47,7 @@ absl::StatusOr<QuantFormat> FindQuantFormat(absl::string_view name) {
   }
   if (const absl::StatusOr<FloatFormat> f = FindFloatFormat(name); f.ok() && Quantizes(*f)) return *f;
   if (const absl::StatusOr<BlockFormat> f = FindBlockFormat(name); f.ok()) return *f;
-  const auto append = [](std::string* out, const QuantFormat& f) { absl::StrAppend(out, NameOf(f)); };
-  return absl::InvalidArgumentError(absl::StrCat("unknown quantisation format \"", name,
-                                                 "\"; valid: ", absl::StrJoin(formats, ", ", append)));
+  return UnknownName("quantisation format", name, formats, [](const QuantFormat& f) { return NameOf(f); });
 }
 
 }  // namespace halftone

@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "base/unknown_name.h"
 
 namespace halftone {
 namespace {
@@ -74,7 +74,8 @@ absl::StatusOr<LossScale> LossScale::Create(const LossScaleOptions& options) {
 }
 
 LossScale::LossScale(const LossScaleOptions& options) : options_(options) {
-  loss_scale_internal::StartFrom(options_, state_, options.enabled ? options.initial : 1, /*fallback_left=*/0);
+  loss_scale_internal::StartFrom(options_, state_, options.enabled ? options.initial : 1,
+                                 /*fallback_left=*/0);
 }
 
 absl::Status LossScale::Restore(const LossScaleState& s) {
@@ -107,9 +108,7 @@ absl::StatusOr<LossScaleOptions> FindLossScalePreset(absl::string_view name) {
   for (const LossScalePreset& preset : kPresets) {
     if (preset.name == name) return preset.options;
   }
-  const auto append = [](std::string* out, const LossScalePreset& p) { absl::StrAppend(out, p.name); };
-  return absl::InvalidArgumentError(absl::StrCat("unknown loss scale preset \"", name,
-                                                 "\"; valid: ", absl::StrJoin(kPresets, ", ", append)));
+  return UnknownName("loss scale preset", name, kPresets);
 }
 
 }  // namespace halftone

@@ -14,6 +14,7 @@
 #include "amp/recipe.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/unknown_name.h"
 #include "datasets/dataset.h"
 #include "models/model.h"
 #include "nn/cast_policy.h"
@@ -30,9 +31,7 @@ auto FindRow(absl::string_view what, absl::string_view name, const Rows& rows)
   for (const auto& row : rows) {
     if (row.name == name) return &row;
   }
-  const auto append = [](std::string* out, const auto& row) { absl::StrAppend(out, row.name); };
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown ", what, " \"", name, "\"; valid: ", absl::StrJoin(rows, ", ", append)));
+  return UnknownName(what, name, rows);
 }
 
 // "fp4", "FP4".

@@ -197,11 +197,11 @@ void Attach(const Layer& layer) {
 }  // namespace
 
 absl::string_view EmulationNote(const Device& device) {
-  return device.Kernels<ops::Float8LinearKernels>() == nullptr
-             ? "formats of 8 bits and less are emulated: numbers are rounded to them, arithmetic is float32"
-             : "linear maps of float8_e4m3fn and float8_e5m2 with one scale a tensor run in float8; all "
-               "other formats of "
-               "8 bits and less are emulated: numbers are rounded to them, arithmetic is float32";
+  if (device.Kernels<ops::Float8LinearKernels>() == nullptr) {
+    return "formats of 8 bits and less are emulated: numbers are rounded to them, arithmetic is float32";
+  }
+  return "linear maps of float8_e4m3fn and float8_e5m2 with one scale a tensor run in float8; all other "
+         "formats of 8 bits and less are emulated: numbers are rounded to them, arithmetic is float32";
 }
 
 absl::StatusOr<QuantizationSummary> Quantize(const QuantizationOptions& options, nn::Module& model) {

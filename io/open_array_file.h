@@ -32,12 +32,13 @@ struct OpenOptions {
 // into an unnamed temporary file (in $TMPDIR, or /tmp) first. The format is told by the first bytes, and
 // where they do not tell, by the name:
 //   safetensors        every ElementType
-//   safetensors-index  *.index.json: the files that it names, together; see
-//   io/safetensors/sharded_safetensors.h npy                f8 f4 f2, i8 to i1, u8 to u1, b1, of either byte
-//   order npz                the same, stored or deflated; an entry a/b.npy is the array a/b pytorch .pt,
-//   .pth: every ElementType, the tensors in whatever was saved; see io/pytorch/pytorch.h idx all its types;
-//   told by content, or *.idx, *-ubyte cifar10, cifar100  by name: data_batch_<n>.bin, test_batch.bin;
-//   train.bin, test.bin csv, tsv           by name: numbers, as float64; see io/csv.h
+//   safetensors-index  *.index.json: the files that it names, together; see sharded_safetensors.h
+//   npy                f8 f4 f2, i8 to i1, u8 to u1, b1, of either byte order
+//   npz                the same, stored or deflated; an entry a/b.npy is the array a/b
+//   pytorch            .pt, .pth: every ElementType, the tensors in whatever was saved; see pytorch/pytorch.h
+//   idx                all its types; told by content, or *.idx, *-ubyte
+//   cifar10, cifar100  by name: data_batch_<n>.bin, test_batch.bin; train.bin, test.bin
+//   csv, tsv           by name: numbers, as float64; see io/csv.h
 // Opening reads and checks what the file says about itself; elements are read by ReadChunks.
 // Errors, of one line that names the file: DataLoss (the file breaks a rule of its format), Unimplemented (an
 // element type or a version that is not read), InvalidArgument (no format that is known, or options that do

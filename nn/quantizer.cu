@@ -21,7 +21,6 @@ using quant_internal::HasFloatGrid;
 using quant_internal::IntegerGrid;
 
 // --- Scales
-// ---------------------------------------------------------------------------------------------------
 
 // By one block a part of a row: the smallest and the largest finite number, 0 among them.
 __global__ void RangeKernel(const float* x, int64_t row_size, int parts, int64_t part_size, float* lowest,
@@ -138,7 +137,6 @@ void LearnedScales(const Tensor& learned, Tensor& scales) {
 }
 
 // --- Rounding
-// -------------------------------------------------------------------------------------------------
 
 // What becomes of one number of a row.
 struct RoundOnGrid {
@@ -278,7 +276,6 @@ void RoundBlocks(const BlockFormat& format, BlockScaleRule rule, const Tensor& x
 }
 
 // --- Codebooks
-// ------------------------------------------------------------------------------------------------
 
 void MakeSearch(const Tensor& values, Tensor& search) {
   const float* from = values.device_data<float>();

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "tensor/ops/linear/float8_kernels.h"
+#include "tensor/ops/linear/implementations.h"
 #include "tensor/ops/linear/linear.h"
 
 namespace halftone::ops {
@@ -22,12 +23,6 @@ Factor Flat(const Factor& f) {
   return {f.values.Reshape({f.values.elements() / last, last}), f.float8};
 }
 
-Shape WithLast(const Shape& shape, int64_t last) {
-  std::vector<int64_t> dims(shape.dims().begin(), shape.dims().end());
-  dims.back() = last;
-  return Shape(dims);
-}
-
 }  // namespace
 
 Tensor LinearForward(const Factor& x, const Factor& w, const Tensor& bias) {
@@ -36,7 +31,7 @@ Tensor LinearForward(const Factor& x, const Factor& w, const Tensor& bias) {
     HALFTONE_CHECK(w.values.shape().rank() == 2 && w.values.shape()[1] == rows.values.shape()[1]);
     const int64_t n = w.values.shape()[0];
     Tensor y = Tensor::Empty(x.values.device(), DType::kF32, {rows.values.shape()[0], n});
-    if (kernels->forward(rows, w, bias, y)) return y.Reshape(WithLast(x.values.shape(), n));
+    if (kernels->forward(rows, w, bias, y)) return y.Reshape(WithLast(x.values, n));
   }
   return LinearForward(x.values, w.values, bias);
 }
@@ -47,7 +42,7 @@ Tensor LinearBackwardData(const Factor& dy, const Factor& w) {
     HALFTONE_CHECK(w.values.shape().rank() == 2 && w.values.shape()[0] == rows.values.shape()[1]);
     const int64_t k = w.values.shape()[1];
     Tensor dx = Tensor::Empty(dy.values.device(), DType::kF32, {rows.values.shape()[0], k});
-    if (kernels->backward_data(rows, w, dx)) return dx.Reshape(WithLast(dy.values.shape(), k));
+    if (kernels->backward_data(rows, w, dx)) return dx.Reshape(WithLast(dy.values, k));
   }
   return LinearBackwardData(dy.values, w.values);
 }

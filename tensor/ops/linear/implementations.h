@@ -35,6 +35,9 @@ struct LinearImplementation {
                            WeightGradients* grads);
 };
 
+// The tensor's shape with another last dimension.
+Shape WithLast(const Tensor& t, int64_t last);
+
 // The best first: the first that supports a problem is used. The last supports everything.
 absl::Span<const LinearImplementation> LinearImplementations();
 

@@ -35,13 +35,13 @@ int64_t Rows(const Tensor& t) {
   return rows;
 }
 
+}  // namespace
+
 Shape WithLast(const Tensor& t, int64_t last) {
   std::vector<int64_t> dims(Leading(t).begin(), Leading(t).end());
   dims.push_back(last);
   return Shape(dims);
 }
-
-}  // namespace
 
 absl::Span<const LinearImplementation> LinearImplementations() {
   static const LinearImplementation kTable[] = {kLinearPanels, kLinearOneDnn, kLinearWidened,

@@ -27,7 +27,6 @@
 namespace halftone {
 namespace {
 
-using reference::ForEachTarget;
 using reference::FormatCodec;
 using reference::kRoundings;
 
@@ -99,7 +98,7 @@ TEST_P(CodecExhaustiveTest, EveryFloat) {
   const FormatCodec twin(format);
   // Saturating, for the bulk codec leaves rounding to nearest even with infinities to fp16/convert.h: see
   // convert_exhaustive_test.cc.
-  ForEachTarget([&] {
+  ForEachTarget([&](int64_t) {
     const auto encode = [&](const Mode& mode, const std::vector<float>& values,
                             std::vector<uint16_t>& codes) {
       const std::vector<uint32_t> random(values.size(), mode.random_bits);

@@ -16,7 +16,6 @@
 namespace halftone {
 namespace {
 
-using reference::ForEachTarget;
 using reference::kOverflows;
 using reference::kRoundings;
 
@@ -57,7 +56,7 @@ void TestLengths(const FloatFormat& format, Rounding rounding) {
   std::vector<float> values;
   for (size_t i = 0; i < kMost + kGuards; ++i) values.push_back(0.37f * static_cast<float>(i) - 20);
   const Rng rng(7);
-  ForEachTarget([&] {
+  ForEachTarget([&](int64_t) {
     for (size_t n = 0; n <= kMost; ++n) {
       const size_t offset = n % kGuards;
       const absl::Span<const float> from = absl::MakeConstSpan(values).subspan(offset, n);

@@ -16,22 +16,9 @@
 #include "fp16/format.h"
 #include "fp16/format_reference.h"
 #include "gtest/gtest.h"
-#include "hwy/targets.h"
+#include "testing/variations.h"
 
 namespace halftone::reference {
-
-// Runs `body` on each instruction set that was compiled and that this machine has.
-template <typename Body>
-void ForEachTarget(Body body) {
-  const std::vector<int64_t> targets = hwy::SupportedAndGeneratedTargets();
-  ASSERT_FALSE(targets.empty());
-  for (const int64_t target : targets) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    body();
-  }
-  hwy::SetSupportedTargetsForTest(0);
-}
 
 inline std::vector<float> FloatsOfBits(const std::vector<uint32_t>& bits) {
   std::vector<float> floats;
@@ -98,7 +85,7 @@ void ExpectEncodesLikeScalar(const FloatFormat& format, const std::vector<float>
       }
       const RandomBits bits =
           rounding == Rounding::kStochastic ? RandomBits(absl::MakeConstSpan(random)) : RandomBits();
-      ForEachTarget([&] {
+      ForEachTarget([&](int64_t) {
         std::vector<Code> codes(values.size());
         EncodeAll(format, values, rounding, overflow, absl::MakeSpan(codes), bits);
         std::vector<float> result(values);
@@ -121,7 +108,7 @@ template <typename Code>
 void ExpectDecodesLikeScalar(const FloatFormat& format) {
   std::vector<Code> codes;
   for (uint32_t code = 0; code < 1u << format.bits(); ++code) codes.push_back(static_cast<Code>(code));
-  ForEachTarget([&] {
+  ForEachTarget([&](int64_t) {
     std::vector<float> values(codes.size());
     DecodeAll(format, codes, absl::MakeSpan(values));
     for (size_t i = 0; i < codes.size(); ++i) {

@@ -14,7 +14,7 @@
 #include "fp16/convert_reference.h"
 #include "fp16/half.h"
 #include "gtest/gtest.h"
-#include "hwy/targets.h"
+#include "testing/variations.h"
 
 namespace halftone {
 namespace {
@@ -66,17 +66,12 @@ TYPED_TEST(ExhaustiveConvertTest, EveryFloat) {
     return wrong.load();
   };
 
-  const std::vector<int64_t> targets = hwy::SupportedAndGeneratedTargets();
-  ASSERT_FALSE(targets.empty());
-  for (const int64_t target : targets) {
-    hwy::SetSupportedTargetsForTest(target);
+  ForEachTarget([&](int64_t) {
     EXPECT_EQ(count_wrong([](const std::vector<float>& from, std::vector<TypeParam>& to) {
                 Convert(from.data(), to.data(), from.size());
               }),
-              0u)
-        << hwy::TargetName(target);
-  }
-  hwy::SetSupportedTargetsForTest(0);
+              0u);
+  });
 
   EXPECT_EQ(count_wrong([](const std::vector<float>& from, std::vector<TypeParam>& to) {
               std::transform(from.begin(), from.end(), to.begin(), [](float x) { return TypeParam(x); });

@@ -9,23 +9,10 @@
 #include "fp16/convert_reference.h"
 #include "fp16/half.h"
 #include "gtest/gtest.h"
-#include "hwy/targets.h"
+#include "testing/variations.h"
 
 namespace halftone {
 namespace {
-
-// Runs `body` on each instruction set that was compiled and that this machine has, the lowest among them.
-template <typename Body>
-void ForEachTarget(Body body) {
-  const std::vector<int64_t> targets = hwy::SupportedAndGeneratedTargets();
-  ASSERT_FALSE(targets.empty());
-  for (const int64_t target : targets) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    body();
-  }
-  hwy::SetSupportedTargetsForTest(0);
-}
 
 // Bits, so that NaNs compare.
 template <typename T>
@@ -77,7 +64,7 @@ TYPED_TEST(ConvertTest, NarrowingEqualsTwinOnEveryTarget) {
   std::vector<uint16_t> expected;
   for (const float x : from) expected.push_back(reference.Encode(x));
 
-  ForEachTarget([&] {
+  ForEachTarget([&](int64_t) {
     std::vector<TypeParam> to(from.size(), TypeParam(0));
     Convert(from.data(), to.data(), from.size());
     for (size_t i = 0; i < from.size(); ++i) {
@@ -94,7 +81,7 @@ TYPED_TEST(ConvertTest, WideningEqualsTwinOnEveryTarget) {
   std::vector<TypeParam> from;
   for (uint32_t code = 0; code < 0x10000; ++code) from.push_back(TypeParam::FromBits(code));
 
-  ForEachTarget([&] {
+  ForEachTarget([&](int64_t) {
     std::vector<float> to(from.size());
     Convert(from.data(), to.data(), from.size());
     for (size_t i = 0; i < from.size(); ++i) {
@@ -115,7 +102,7 @@ void TestLengths() {
   std::vector<From> from;
   for (size_t i = 0; i < kMost + kOffsets; ++i) from.push_back(From(0.37f * static_cast<float>(i) - 20));
 
-  ForEachTarget([&] {
+  ForEachTarget([&](int64_t) {
     for (size_t n = 0; n <= kMost; ++n) {
       for (size_t offset = 0; offset < kOffsets; ++offset) {
         std::vector<To> to(kMost + 2 * kOffsets, guard);
@@ -141,7 +128,7 @@ void TestBeyondCache(From (*from_bits)(uint32_t)) {
     expected.push_back(To(from.back()));
   }
   const To guard(-77.0f);
-  ForEachTarget([&] {
+  ForEachTarget([&](int64_t) {
     std::vector<To> to(kLength + 2, guard);
     Convert(from.data(), to.data() + 1, kLength);
     EXPECT_EQ(Bits(to.front()), Bits(guard));

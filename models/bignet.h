@@ -27,7 +27,8 @@ class BigBlock : public nn::Module {
         linear4_({.in = c.width, .out = c.width}) {}
 
   nn::Variable Forward(const nn::Variable& x) override {
-    return x + linear4_(act3_(linear2_(act1_(linear0_(x)))));
+    const nn::Variable h = act3_(Apply(linear2_, act1_(Apply(linear0_, x, DType::kF16)), DType::kF16));
+    return x + Apply(linear4_, h, x.dtype());
   }
 
   void Visit(nn::Visitor& v) override {
@@ -39,6 +40,13 @@ class BigBlock : public nn::Module {
   }
 
  private:
+  // A half linear layer's result in a dtype: float16 within the block, as its numbers are and the next one
+  // takes them, is half the memory to pass.
+  static nn::Variable Apply(nn::HalfLinear& layer, const nn::Variable& x, DType dtype) {
+    return layer.To(dtype, x);
+  }
+  static nn::Variable Apply(nn::Linear& layer, const nn::Variable& x, DType) { return layer(x); }
+
   Linear linear0_;
   nn::ActivationLayer act1_;
   Linear linear2_;

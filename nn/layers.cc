@@ -135,13 +135,13 @@ void Linear::Visit(Visitor& v) {
 
 Variable Linear::Forward(const Variable& x) {
   const DType dtype = x.graph().Resolve(Op::kLinear, x.dtype());
-  return Apply(x, dtype, dtype);
+  return Apply(x, dtype, dtype, dtype);
 }
 
-Variable Linear::Apply(const Variable& x, DType x_dtype, DType dtype) {
+Variable Linear::Apply(const Variable& x, DType x_dtype, DType dtype, DType y_dtype) {
   const Weighted layer(x, x_dtype, dtype, weight_, bias_, quantizers_);
   return layer.Record(
-      Op::kLinear, ops::LinearForward(layer.x(), layer.weight(), layer.bias_value),
+      Op::kLinear, ops::LinearForward(layer.x(), layer.weight(), layer.bias_value, y_dtype),
       [](const ops::Factor& dy, const ops::Factor&, const ops::Factor& w) {
         return ops::LinearBackwardData(dy, w);
       },
@@ -150,10 +150,12 @@ Variable Linear::Apply(const Variable& x, DType x_dtype, DType dtype) {
       });
 }
 
-Variable HalfLinear::Forward(const Variable& x) {
+Variable HalfLinear::To(DType dtype, const Variable& x) {
+  Graph& graph = x.graph();
+  if (graph.gradients()) return graph.Cast(Apply(x, DType::kF16, DType::kF16, DType::kF16), dtype);
   // Where no gradient passes, the product rounds float32 itself, before and after.
-  const bool rounds = x.dtype() == DType::kF32 && !x.graph().gradients();
-  return x.graph().Cast(Apply(x, rounds ? DType::kF32 : DType::kF16, DType::kF16), x.dtype());
+  const auto given = [](DType dtype) { return dtype == DType::kF32 ? dtype : DType::kF16; };
+  return graph.Cast(Apply(x, given(x.dtype()), DType::kF16, given(dtype)), dtype);
 }
 
 ActivationLayer::ActivationLayer(const ops::Activation& activation) : activation_(activation) {

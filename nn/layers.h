@@ -59,9 +59,9 @@ class Linear : public Module, public Quantizable {
  protected:
   // With master weights of `dtype`.
   Linear(const LinearOptions& options, DType dtype);
-  // With weights in `dtype` and x in `x_dtype`, whatever the policy says: the same, or float32 for 16-bit
-  // weights where no gradient passes.
-  Variable Apply(const Variable& x, DType x_dtype, DType dtype);
+  // With weights in `dtype`, x and the result in dtypes of their own, whatever the policy says: the same, or
+  // float32 for 16-bit weights where no gradient passes.
+  Variable Apply(const Variable& x, DType x_dtype, DType dtype, DType y_dtype);
 
  private:
   Parameter weight_;
@@ -69,11 +69,13 @@ class Linear : public Module, public Quantizable {
 };
 
 // A linear map whose weights and biases are float16 and nothing more: half the memory. x is cast to float16,
-// each result is the sum of the exact products in float32, rounded once to float16 and given in x's dtype.
+// each result is the sum of the exact products in float32, rounded once to float16 and given in x's dtype, or
+// in another.
 class HalfLinear : public Linear {
  public:
   explicit HalfLinear(const LinearOptions& options) : Linear(options, DType::kF16) {}
-  Variable Forward(const Variable& x) override;
+  Variable Forward(const Variable& x) override { return To(x.dtype(), x); }
+  Variable To(DType dtype, const Variable& x);
 };
 
 // A function of one number, applied to every element, at one place of the network. weight [1], where the

@@ -7,14 +7,16 @@
 
 #include "absl/functional/function_ref.h"
 #include "base/parallel.h"
+#include "gtest/gtest.h"
 #include "hwy/highway.h"
 
 namespace halftone {
 
-// body(target) with Highway's dispatch confined to `target`; hwy::TargetName(target) is its name.
+// body(target) with Highway's dispatch confined to `target`; what fails says hwy::TargetName(target).
 inline void ForEachTarget(absl::FunctionRef<void(int64_t target)> body) {
   hwy::SetSupportedTargetsForTest(0);
   for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    SCOPED_TRACE(hwy::TargetName(target));
     hwy::SetSupportedTargetsForTest(target);
     body(target);
   }

@@ -9,13 +9,12 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "base/parallel.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "hwy/highway.h"
 #include "nn/optim/adam.h"
 #include "nn/optim/optim_twin.h"
 #include "nn/optim/sgd.h"
+#include "testing/variations.h"
 
 namespace halftone {
 namespace {
@@ -114,19 +113,13 @@ TEST_P(OptimizerTest, SameBitsAsTheTwinOnEveryMachine) {
   Arrays expected = start_;
   GetParam().run_twin(expected, grads_);
   ASSERT_NE(expected, start_);
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    for (const int threads : {1, 2, 3}) {
-      SetNumThreads(threads);
+  ForEachTarget([&](int64_t) {
+    ForEachThreadCount([&](int threads) {
       Arrays values = start_;
       Run(*Make(), values, 0, kSteps);
-      EXPECT_TRUE(values == expected) << hwy::TargetName(target) << ", " << threads << " threads";
-    }
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  SetNumThreads(0);
+      EXPECT_TRUE(values == expected) << threads << " threads";
+    });
+  });
 }
 
 TEST_P(OptimizerTest, ResumingChangesNoBit) {

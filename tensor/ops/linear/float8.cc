@@ -25,15 +25,15 @@ Factor Flat(const Factor& f) {
 
 }  // namespace
 
-Tensor LinearForward(const Factor& x, const Factor& w, const Tensor& bias) {
-  if (const auto* kernels = KernelsFor(x, w)) {
+Tensor LinearForward(const Factor& x, const Factor& w, const Tensor& bias, DType y_dtype) {
+  if (const auto* kernels = KernelsFor(x, w); kernels != nullptr && y_dtype == DType::kF32) {
     const Factor rows = Flat(x);
     HALFTONE_CHECK(w.values.shape().rank() == 2 && w.values.shape()[1] == rows.values.shape()[1]);
     const int64_t n = w.values.shape()[0];
     Tensor y = Tensor::Empty(x.values.device(), DType::kF32, {rows.values.shape()[0], n});
     if (kernels->forward(rows, w, bias, y)) return y.Reshape(WithLast(x.values, n));
   }
-  return LinearForward(x.values, w.values, bias);
+  return LinearForward(x.values, w.values, bias, y_dtype);
 }
 
 Tensor LinearBackwardData(const Factor& dy, const Factor& w) {

@@ -34,7 +34,7 @@ struct Factor {
 };
 
 // As the functions of linear.h, of the values.
-Tensor LinearForward(const Factor& x, const Factor& w, const Tensor& bias);
+Tensor LinearForward(const Factor& x, const Factor& w, const Tensor& bias, DType y);
 Tensor LinearBackwardData(const Factor& dy, const Factor& w);
 WeightGradients LinearBackwardWeights(const Factor& x, const Factor& dy, bool want_bias);
 

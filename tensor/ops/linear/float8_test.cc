@@ -77,7 +77,7 @@ TEST_P(Float8LinearTest, GivesTheSums) {
   Tensor y = Tensor::Empty(TestDevice(), DType::kF32, {p.m, p.n});
   ASSERT_EQ(TestDevice().Kernels<Float8LinearKernels>()->forward(x, w, Tensor(), y), has_kernels);
 
-  ExpectSums(LinearForward(x, w, Tensor()), Sums(x.values, false, w.values, false, false),
+  ExpectSums(LinearForward(x, w, Tensor(), DType::kF32), Sums(x.values, false, w.values, false, false),
              Sums(x.values, false, w.values, false, true), p.k);
   ExpectSums(LinearBackwardData(dy, {Random(TestDevice(), DType::kF32, {p.n, p.k}, 4)}),
              Sums(dy.values, false, Random(TestDevice(), DType::kF32, {p.n, p.k}, 4), true, false),
@@ -98,7 +98,8 @@ TEST_P(Float8LinearTest, AddsTheBias) {
   const Case& p = GetParam();
   const Factor x = RandomFactor(p.a, 1, {p.m, p.k}, 1), w = RandomFactor(p.b, 1, {p.n, p.k}, 2);
   const Tensor bias = Random(TestDevice(), DType::kF32, {p.n}, 3);
-  const Tensor with = LinearForward(x, w, bias), without = LinearForward(x, w, Tensor());
+  const Tensor with = LinearForward(x, w, bias, DType::kF32),
+               without = LinearForward(x, w, Tensor(), DType::kF32);
   for (int64_t i = 0; i < with.elements(); ++i) {
     const double sum = std::as_const(without).data<float>()[i],
                  b = std::as_const(bias).data<float>()[i % p.n];
@@ -134,7 +135,7 @@ TEST(Float8LinearKernelsTest, InfinitiesAndNaNsArrive) {
       Factor x = RandomFactor(format, 1, {16, 16}, 1);
       const Factor w = RandomFactor(kFloat8E4m3fn, 1, {16, 16}, 2);
       x.values.data<float>()[3 * 16 + 5] = wrong;
-      const Tensor y = LinearForward(x, w, Tensor());
+      const Tensor y = LinearForward(x, w, Tensor(), DType::kF32);
       for (int64_t i = 0; i < y.elements(); ++i)
         EXPECT_EQ(std::isfinite(std::as_const(y).data<float>()[i]), i / 16 != 3) << i;
     }

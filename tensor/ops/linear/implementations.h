@@ -15,8 +15,8 @@ namespace halftone::ops {
 struct LinearProblem {
   DType dtype = DType::kF32;    // of x, w, y and dy
   int64_t m = 0, k = 0, n = 0;  // x is [m, k], w is [n, k], y is [m, n]
-  // x and y are float32 and w is not: x is rounded to `dtype` first, y at the end. Forward alone.
-  bool rounds = false;
+  // x, or y, is float32 where `dtype` is of 16 bits: x is rounded to it first, y at the end. Forward alone.
+  bool wide_x = false, wide_y = false;
 
   bool Empty() const { return m == 0 || k == 0 || n == 0; }
   friend bool operator==(const LinearProblem& a, const LinearProblem& b) = default;

@@ -50,21 +50,30 @@ absl::Span<const LinearImplementation> LinearImplementations() {
 }
 
 Tensor LinearForward(const Tensor& x, const Tensor& w, const Tensor& bias) {
-  const bool rounds = x.dtype() == DType::kF32 && SizeOf(w.dtype()) == 2;
-  HALFTONE_CHECK(IsFloat(x.dtype()) && IsFloat(w.dtype()) && (rounds || w.dtype() == x.dtype()));
-  HALFTONE_CHECK(w.shape().rank() == 2);
-  const LinearProblem problem = {
-      .dtype = w.dtype(), .m = Rows(x), .k = w.shape()[1], .n = w.shape()[0], .rounds = rounds};
+  return LinearForward(x, w, bias, x.dtype());
+}
+
+Tensor LinearForward(const Tensor& x, const Tensor& w, const Tensor& bias, DType y_dtype) {
+  const auto wide = [&w](DType dtype) { return dtype == DType::kF32 && SizeOf(w.dtype()) == 2; };
+  HALFTONE_CHECK(IsFloat(w.dtype()) && w.shape().rank() == 2);
+  HALFTONE_CHECK((x.dtype() == w.dtype() || wide(x.dtype())) && (y_dtype == w.dtype() || wide(y_dtype)));
+  const LinearProblem problem = {.dtype = w.dtype(),
+                                 .m = Rows(x),
+                                 .k = w.shape()[1],
+                                 .n = w.shape()[0],
+                                 .wide_x = wide(x.dtype()),
+                                 .wide_y = wide(y_dtype)};
   HALFTONE_CHECK(x.shape()[-1] == problem.k);
   if (bias.defined()) {
     HALFTONE_CHECK(bias.shape() == Shape({problem.n}));
     HALFTONE_CHECK(bias.dtype() == w.dtype() || bias.dtype() == DType::kF32);
   }
-  if (rounds && KernelsFor(problem, x.device()) != nullptr) {
-    return Cast(LinearForward(Cast(x, w.dtype()), w, bias), DType::kF32);
+  const auto* kernels = KernelsFor(problem, x.device());
+  if (kernels != nullptr && (problem.wide_x || problem.wide_y)) {
+    return Cast(LinearForward(Cast(x, w.dtype()), w, bias), y_dtype);
   }
-  Tensor y = Tensor::Empty(x.device(), x.dtype(), WithLast(x, problem.n));
-  if (const auto* kernels = KernelsFor(problem, x.device())) {
+  Tensor y = Tensor::Empty(x.device(), y_dtype, WithLast(x, problem.n));
+  if (kernels != nullptr) {
     kernels->forward(problem, x, w, bias, y);
   } else {
     Choose(problem).forward(problem, x, w, bias, &y);

@@ -15,11 +15,12 @@
 
 namespace halftone::ops {
 
-// y [..., N] in x's dtype, from x [..., K]. `bias` is [N], in w's dtype or in float32 (used as it is, not
-// rounded), or undefined for none. x may be float32 where w is a 16-bit type: it is rounded to w's dtype
-// first, and y is float32 numbers rounded to w's dtype; the same numbers as with casts before and after, in
-// fewer passes over memory.
+// y [..., N] from x [..., K]. `bias` is [N], in w's dtype or in float32 (used as it is, not rounded), or
+// undefined for none. y is of dtype `y`, by default x's. Either may be float32 where w is of 16 bits: x is
+// rounded to w's dtype first, y at the end; the same numbers as with casts before and after, in fewer passes
+// over memory.
 Tensor LinearForward(const Tensor& x, const Tensor& w, const Tensor& bias);
+Tensor LinearForward(const Tensor& x, const Tensor& w, const Tensor& bias, DType y);
 
 // dx [..., K] in dy's dtype, from dy [..., N].
 Tensor LinearBackwardData(const Tensor& dy, const Tensor& w);

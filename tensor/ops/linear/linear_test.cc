@@ -1,6 +1,7 @@
 #include "tensor/ops/linear/linear.h"
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@
 #include "tensor/ops/linear/implementations.h"
 #include "tensor/ops/linear/rounded_sum.h"
 #include "testing/device.h"
+#include "testing/variations.h"
 
 namespace halftone::ops {
 namespace {
@@ -75,6 +77,37 @@ TEST(LinearTest, ForwardIsTheRoundedSum) {
   });
 }
 
+// The kernels of our own, whose tiles and panels differ between instruction sets: inputs and outputs of
+// several blocks, and what is left of each.
+TEST(LinearTest, OwnKernelsGiveTheRoundedSumOnEveryTarget) {
+  Device& device = TestDevice();
+  const LinearProblem sizes[] = {{.m = 31, .k = 1050, .n = 133},
+                                 {.m = 200, .k = 35, .n = 300},
+                                 {.m = 14, .k = 2049, .n = 64},
+                                 {.m = 5, .k = 16, .n = 129},
+                                 {.m = 130, .k = 64, .n = 32}};
+  for (const LinearProblem& size : sizes) {
+    for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+      SCOPED_TRACE(absl::StrCat(NameOf(dtype), " m ", size.m, " k ", size.k, " n ", size.n));
+      LinearProblem p = size;
+      p.dtype = dtype;
+      const Tensor x = Random(device, dtype, {p.m, p.k}, 1), w = Random(device, dtype, {p.n, p.k}, 2);
+      const Tensor bias = Random(device, DType::kF32, {p.n}, 3);
+      Tensor exact = Tensor::Empty(device, DType::kF64, {p.m, p.n}), magnitudes = exact.Clone();
+      kLinearReference.forward(Exact(p), ToF64(x), ToF64(w), ToF64(bias), &exact);
+      kLinearReference.forward(Exact(p), Magnitude(x), Magnitude(w), Magnitude(bias), &magnitudes);
+      ForEachTarget([&](int64_t) {
+        for (const auto* implementation : {&kLinearPanels, &kLinearWidened}) {
+          if (!implementation->supports(p)) continue;
+          Tensor y = Tensor::Empty(device, dtype, {p.m, p.n});
+          implementation->forward(p, x, w, bias, &y);
+          ExpectRounded(y, exact, magnitudes, p.k + 1);
+        }
+      });
+    }
+  }
+}
+
 // Float32 rows beside 16-bit weights: the bits that casts before and after would give.
 TEST(LinearTest, RoundsRowsOfFloat32) {
   Device& device = TestDevice();
@@ -82,18 +115,24 @@ TEST(LinearTest, RoundsRowsOfFloat32) {
     if (SizeOf(p.dtype) != 2) return;
     const Tensor x = Random(device, DType::kF32, {p.m, p.k}, 1), w = Random(device, p.dtype, {p.n, p.k}, 2);
     const Tensor bias = Random(device, DType::kF32, {p.n}, 3);
-    LinearProblem rounding = p;
-    rounding.rounds = true;
-    ForEachImplementation(rounding, [&](const LinearImplementation& implementation) {
-      Tensor cast = Tensor::Empty(device, p.dtype, {p.m, p.n}),
-             y = Tensor::Empty(device, DType::kF32, {p.m, p.n});
-      implementation.forward(p, Cast(x, p.dtype), w, bias, &cast);
-      implementation.forward(rounding, x, w, bias, &y);
-      EXPECT_TRUE(SameBits(y, Cast(cast, DType::kF32)));
-    });
-    const Tensor y = LinearForward(x, w, bias);
-    EXPECT_EQ(y.dtype(), DType::kF32);
-    EXPECT_TRUE(SameBits(y, Cast(Cast(y, p.dtype), DType::kF32)));
+    for (const auto [wide_x, wide_y] : {std::pair(true, true), {true, false}, {false, true}}) {
+      SCOPED_TRACE(absl::StrCat("wide x ", wide_x, " y ", wide_y));
+      LinearProblem wide = p;
+      wide.wide_x = wide_x;
+      wide.wide_y = wide_y;
+      const DType y_dtype = wide_y ? DType::kF32 : p.dtype;
+      const Tensor given = wide_x ? x : Cast(x, p.dtype);
+      ForEachImplementation(wide, [&](const LinearImplementation& implementation) {
+        Tensor cast = Tensor::Empty(device, p.dtype, {p.m, p.n}),
+               y = Tensor::Empty(device, y_dtype, {p.m, p.n});
+        implementation.forward(p, Cast(x, p.dtype), w, bias, &cast);
+        implementation.forward(wide, given, w, bias, &y);
+        EXPECT_TRUE(SameBits(y, Cast(cast, y_dtype)));
+      });
+      const Tensor y = LinearForward(given, w, bias, y_dtype);
+      EXPECT_EQ(y.dtype(), y_dtype);
+      EXPECT_TRUE(SameBits(y, Cast(Cast(y, p.dtype), y_dtype)));
+    }
   });
 }
 

@@ -4,12 +4,10 @@
 // the weights sums the bias' gradient as well.
 #include "tensor/onednn/onednn.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
-#include "tensor/ops/linear/float_rows.h"
 #include "tensor/ops/linear/implementations.h"
 
 namespace halftone::ops {
@@ -85,21 +83,16 @@ PlanKey Key(const LinearProblem& p, Direction direction, const Tensor& bias) {
 }
 
 bool OneDnnSupports(const LinearProblem& p) {
-  return !p.Empty() && !p.rounds &&
+  return !p.Empty() && !p.wide_x && !p.wide_y &&
          (p.dtype == DType::kF32 || (p.dtype == DType::kBF16 && onednn::HasFastBFloat16()));
 }
 
-// On rows that lie one behind another.
-void RunForward(const LinearProblem& p, const void* x, const Tensor& w, const Tensor& bias, void* y) {
+void OneDnnForward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor* y) {
   const Plan& plan = PlanFor(w.device(), Key(p, Direction::kForward, bias));
   absl::InlinedVector<onednn::Argument, 4> arguments = {
-      {DNNL_ARG_SRC, plan.x, x}, {DNNL_ARG_WEIGHTS, plan.w, w.raw()}, {DNNL_ARG_DST, plan.y, y}};
+      {DNNL_ARG_SRC, plan.x, x.raw()}, {DNNL_ARG_WEIGHTS, plan.w, w.raw()}, {DNNL_ARG_DST, plan.y, y->raw()}};
   if (bias.defined()) arguments.push_back({DNNL_ARG_BIAS, plan.bias, bias.raw()});
   onednn::Execute(w.device(), plan.product, arguments);
-}
-
-void OneDnnForward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor* y) {
-  RunForward(p, x.raw(), w, bias, y->raw());
 }
 
 void OneDnnBackwardData(const LinearProblem& p, const Tensor& dy, const Tensor& w, Tensor* dx) {
@@ -120,60 +113,6 @@ void OneDnnBackwardWeights(const LinearProblem& p, const Tensor& x, const Tensor
   onednn::Execute(x.device(), plan.product, arguments);
 }
 
-void Say(Device& device, DType dtype) {
-  device.SayOnce(
-      dtype == DType::kF16
-          ? "float16 linear maps: 16-bit storage, float32 arithmetic (this CPU has no fast float16)"
-          : "bfloat16 linear maps: 16-bit storage, float32 arithmetic (this CPU has no fast bfloat16)");
-}
-
-LinearProblem Wide(LinearProblem p) {
-  p.dtype = DType::kF32;
-  p.rounds = false;
-  return p;
-}
-
-// Rows are widened, multiplied and narrowed so many at a time that their float32 copies stay in the caches,
-// and no fewer: each product copies the weights' panels again.
-int64_t RowsPerChunk(const LinearProblem& p) {
-  constexpr int64_t kChunkBytes = int64_t{2} << 20, kFewest = 128;
-  const int64_t row_bytes = (p.k + p.n) * static_cast<int64_t>(sizeof(float));
-  return std::min(p.m, std::max(kChunkBytes / row_bytes, kFewest));
-}
-
-bool WidenedSupports(const LinearProblem& p) {
-  return !p.Empty() && (p.dtype == DType::kF16 || p.dtype == DType::kBF16);
-}
-
-void WidenedForward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor* y) {
-  Say(x.device(), p.dtype);
-  const Tensor wide_w = onednn::Widen(w);
-  const Tensor wide_bias = bias.defined() && bias.dtype() != DType::kF32 ? onednn::Widen(bias) : bias;
-  const int64_t rows = RowsPerChunk(p);
-  Tensor wide_x = Tensor::Empty(x.device(), DType::kF32, {rows, p.k});
-  Tensor wide_y = Tensor::Empty(x.device(), DType::kF32, {rows, p.n});
-  LinearProblem chunk = Wide(p);
-  for (int64_t first = 0; first < p.m; first += rows) {
-    chunk.m = std::min(rows, p.m - first);
-    ReadRows(p, x, first, chunk.m, wide_x.data<float>());
-    RunForward(chunk, wide_x.raw(), wide_w, wide_bias, wide_y.raw());
-    WriteRows(p, wide_y.data<float>(), first, chunk.m, y);
-  }
-}
-
-void WidenedBackwardData(const LinearProblem& p, const Tensor& dy, const Tensor& w, Tensor* dx) {
-  Say(dy.device(), p.dtype);
-  Tensor wide_dx = Tensor::Empty(dy.device(), DType::kF32, dx->shape());
-  OneDnnBackwardData(Wide(p), onednn::Widen(dy), onednn::Widen(w), &wide_dx);
-  onednn::NarrowRange(wide_dx.data<float>(), 0, dx->elements(), dx);
-}
-
-void WidenedBackwardWeights(const LinearProblem& p, const Tensor& x, const Tensor& dy,
-                            WeightGradients* grads) {
-  Say(x.device(), p.dtype);
-  OneDnnBackwardWeights(Wide(p), onednn::Widen(x), onednn::Widen(dy), grads);
-}
-
 }  // namespace
 
 constinit const LinearImplementation kLinearOneDnn = {
@@ -182,14 +121,6 @@ constinit const LinearImplementation kLinearOneDnn = {
     .forward = OneDnnForward,
     .backward_data = OneDnnBackwardData,
     .backward_weights = OneDnnBackwardWeights,
-};
-
-constinit const LinearImplementation kLinearWidened = {
-    .name = "widened",
-    .supports = WidenedSupports,
-    .forward = WidenedForward,
-    .backward_data = WidenedBackwardData,
-    .backward_weights = WidenedBackwardWeights,
 };
 
 }  // namespace halftone::ops

@@ -48,6 +48,39 @@ HWY_INLINE void Prefetch(const void* from, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += kLine) __builtin_prefetch(static_cast<const char*>(from) + i, 0, 2);
 }
 
+#if HWY_TARGET != HWY_SCALAR
+// The sum of a vector's parts of 128 bits, lane by lane: four floats.
+template <class D>
+HWY_INLINE void StoreSumOfBlocks(D d, hn::Vec<D> v, float* HWY_RESTRICT to) {
+  if constexpr (hn::MaxLanes(D()) > 4) {
+    const hn::Half<D> half;
+    StoreSumOfBlocks(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)), to);
+  } else {
+    hn::StoreU(v, d, to);
+  }
+}
+#endif
+
+// What the lanes of each vector sum up to.
+template <size_t N>
+HWY_INLINE void StoreTotals(const hn::Vec<FloatTag> (&sums)[N], float* HWY_RESTRICT to) {
+  const FloatTag d;
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (N == 4) {  // at once: lane b of every 128 bits becomes a part of sum b
+    const hn::Repartition<uint64_t, FloatTag> d64;
+    const auto pair = [&](auto a, auto b) HWY_ATTR {
+      return hn::BitCast(d64, hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b)));
+    };
+    const auto ab = pair(sums[0], sums[1]), cd = pair(sums[2], sums[3]);
+    return StoreSumOfBlocks(d,
+                            hn::Add(hn::BitCast(d, hn::InterleaveLower(d64, ab, cd)),
+                                    hn::BitCast(d, hn::InterleaveUpper(d64, ab, cd))),
+                            to);
+  }
+#endif
+  for (size_t b = 0; b < N; ++b) to[b] = hn::GetLane(hn::SumOfLanes(d, sums[b]));
+}
+
 // y for rows [row, row + M) and outputs [j, j + N) from the rows w of N outputs.
 template <size_t M, size_t N, typename T>
 HWY_INLINE void Multiply(const Panels& p, int64_t row, int64_t j, const T* HWY_RESTRICT w) {
@@ -75,13 +108,15 @@ HWY_INLINE void Multiply(const Panels& p, int64_t row, int64_t j, const T* HWY_R
   }
 #pragma GCC unroll 8
   for (size_t a = 0; a < M; ++a) {
-    const int64_t r = static_cast<int64_t>(a);
+    const int64_t r = row + static_cast<int64_t>(a);
+    float totals[N];
+    StoreTotals<N>(sums[a], totals);
 #pragma GCC unroll 8
     for (size_t b = 0; b < N; ++b) {
       const int64_t o = static_cast<int64_t>(b);
-      float sum = hn::GetLane(hn::SumOfLanes(d, sums[a][b]));
-      for (int64_t t = i; t < p.k; ++t) sum += x[r * p.k + t] * static_cast<float>(w[o * p.k + t]);
-      p.y[(row + r) * p.n + j + o] = p.bias == nullptr ? sum : sum + p.bias[j + o];
+      float sum = totals[b];
+      for (int64_t t = i; t < p.k; ++t) sum += p.x[r * p.k + t] * static_cast<float>(w[o * p.k + t]);
+      p.y[r * p.n + j + o] = p.bias == nullptr ? sum : sum + p.bias[j + o];
     }
   }
 }
@@ -140,7 +175,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #include "base/parallel.h"
 #include "tensor/onednn/onednn.h"
-#include "tensor/ops/linear/float_rows.h"
 #include "tensor/ops/linear/implementations.h"
 
 namespace halftone::ops {
@@ -155,7 +189,7 @@ const LinearImplementation& Gradients(const LinearProblem& p) {
 
 // Measured: with more rows oneDNN is as fast, and with bfloat16 hardware always faster.
 bool Supports(const LinearProblem& p) {
-  if (p.m > 64) return false;
+  if (p.m > (p.dtype == DType::kF32 ? 64 : 128)) return false;
   return p.dtype == DType::kF32 ? kLinearOneDnn.supports(p)
                                 : kLinearWidened.supports(p) && !kLinearOneDnn.supports(p);
 }
@@ -164,7 +198,11 @@ void Forward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Ten
   const bool narrow = p.dtype != DType::kF32;
   Tensor wide_x = narrow ? Tensor::Empty(x.device(), DType::kF32, x.shape()) : x;
   Tensor wide_y = narrow ? Tensor::Empty(x.device(), DType::kF32, y->shape()) : *y;
-  if (narrow) ReadRows(p, x, 0, p.m, wide_x.data<float>());
+  if (p.wide_x) {
+    onednn::RoundRange(x.data<float>(), x.elements(), p.dtype, wide_x.data<float>());
+  } else if (narrow) {
+    onednn::WidenRange(x, 0, x.elements(), wide_x.data<float>());
+  }
   const Tensor wide_bias = bias.defined() && bias.dtype() != DType::kF32 ? onednn::Widen(bias) : bias;
   const Panels panels = {.dtype = p.dtype,
                          .m = p.m,
@@ -184,7 +222,11 @@ void Forward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Ten
       (panels, first, last, static_cast<int64_t>(begin), static_cast<int64_t>(end));
     });
   }
-  if (narrow) WriteRows(p, wide_y.data<float>(), 0, p.m, y);
+  if (p.wide_y) {
+    onednn::RoundRange(wide_y.data<float>(), y->elements(), p.dtype, y->data<float>());
+  } else if (narrow) {
+    onednn::NarrowRange(wide_y.data<float>(), 0, y->elements(), y);
+  }
 }
 
 void BackwardData(const LinearProblem& p, const Tensor& dy, const Tensor& w, Tensor* dx) {

@@ -9,11 +9,8 @@ namespace {
 bool Supports(const LinearProblem&) { return true; }
 
 void Forward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor* y) {
-  const auto round = [&p](std::vector<double>& values) {
-    if (p.rounds) RoundTo(p.dtype, values);
-  };
   std::vector<double> xs = Doubles(x);
-  round(xs);
+  if (p.wide_x) RoundTo(p.dtype, xs);
   const std::vector<double> ws = Doubles(w);
   const std::vector<double> bs = bias.defined() ? Doubles(bias) : std::vector<double>(p.n);
   std::vector<double> ys(p.m * p.n);
@@ -23,7 +20,7 @@ void Forward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Ten
       for (int64_t k = 0; k < p.k; ++k) sum += xs[m * p.k + k] * ws[n * p.k + k];
       ys[m * p.n + n] = sum;
     }
-  round(ys);
+  if (p.wide_y) RoundTo(p.dtype, ys);
   RoundInto(ys, y);
 }
 

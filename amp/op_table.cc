@@ -9,7 +9,8 @@ using nn::Op;
 constexpr OpRow kOps[] = {
     {Op::kConv2d, CastClass::kLower, "a matrix product with float32 sums"},
     {Op::kLinear, CastClass::kLower, "a matrix product with float32 sums"},
-    {Op::kAttention, CastClass::kLower, "two matrix products with float32 sums; the softmax between is float32"},
+    {Op::kAttention, CastClass::kLower,
+     "two matrix products with float32 sums; the softmax between is float32"},
     {Op::kBatchNorm, CastClass::kAsIs, "statistics, scale and shift are float32 inside"},
     {Op::kLayerNorm, CastClass::kAsIs, "statistics, scale and shift are float32 inside"},
     {Op::kActivation, CastClass::kAsIs, "element by element, one rounding"},

@@ -47,9 +47,10 @@ TEST(RecipeTest, OnlyFloat16NeedsAScaledLoss) {
 
 TEST(RecipeTest, AnUnknownNameListsTheValidOnes) {
   const absl::Status status = FindRecipe("amp_fp61").status();
-  EXPECT_EQ(status.message(),
-            "unknown recipe \"amp_fp61\"; valid: fp32, amp_bf16, amp_fp16, pure_bf16, pure_fp16, fp8_hybrid, fp8, "
-            "fp6, fp4, fp3, fp2, mxfp8, mxfp6, mxfp4, nvfp4, int8, int4");
+  EXPECT_EQ(
+      status.message(),
+      "unknown recipe \"amp_fp61\"; valid: fp32, amp_bf16, amp_fp16, pure_bf16, pure_fp16, fp8_hybrid, fp8, "
+      "fp6, fp4, fp3, fp2, mxfp8, mxfp6, mxfp4, nvfp4, int8, int4");
 }
 
 TEST(RecipeTest, KerasNames) {

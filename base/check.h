@@ -7,13 +7,13 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define HALFTONE_CHECK(condition)                                                                   \
-  do {                                                                                              \
-    if (!(condition)) [[unlikely]] {                                                                \
+#define HALFTONE_CHECK(condition)                                                                       \
+  do {                                                                                                  \
+    if (!(condition)) [[unlikely]] {                                                                    \
       std::fprintf(stderr, "%s:%d: check failed: %s. This is a bug in Halftone.\n", __FILE__, __LINE__, \
-                   #condition);                                                                     \
-      std::abort();                                                                                 \
-    }                                                                                               \
+                   #condition);                                                                         \
+      std::abort();                                                                                     \
+    }                                                                                                   \
   } while (false)
 
 #endif  // HALFTONE_BASE_CHECK_H_

@@ -8,7 +8,7 @@ namespace halftone {
 
 struct CpuFeatures {
   bool avx2 = false;
-  bool avx512 = false;       // F, BW, DQ, VL
+  bool avx512 = false;  // F, BW, DQ, VL
   bool avx512_bf16 = false;
   bool avx512_fp16 = false;
   bool amx_bf16 = false;

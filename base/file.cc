@@ -84,7 +84,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   const absl::Status error = failed ? ErrnoError("read", path) : absl::OkStatus();
   std::fclose(file);
   if (failed) return error;
-  if (got != bytes.size()) return absl::DataLossError(absl::StrCat(path, " became shorter while it was read"));
+  if (got != bytes.size())
+    return absl::DataLossError(absl::StrCat(path, " became shorter while it was read"));
   return bytes;
 }
 

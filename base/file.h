@@ -18,8 +18,8 @@ namespace halftone {
 // (which starts a program elsewhere and says so in BUILD_WORKING_DIRECTORY).
 std::string ResolveUserPath(absl::string_view path);
 
-// A path to read from: the user's if it exists, else the file of that name that the program carries with it (its runfiles),
-// so that the default configs and samples are found wherever the user stands.
+// A path to read from: the user's if it exists, else the file of that name that the program carries with it
+// (its runfiles), so that the default configs and samples are found wherever the user stands.
 std::string ResolveInputPath(absl::string_view path);
 
 // The error that errno stands for: "cannot <doing> <path>: <reason>".
@@ -30,7 +30,8 @@ absl::StatusOr<int64_t> FileSize(const std::string& path);
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 absl::Status MakeDirectories(const std::string& path);
 
-// A file that appears under its name only when it is whole: written to a temporary name beside it, synced, renamed.
+// A file that appears under its name only when it is whole: written to a temporary name beside it, synced,
+// renamed.
 //
 //   ASSIGN_OR_RETURN(auto file, AtomicFile::Create(path));
 //   RETURN_IF_ERROR(file->Append(bytes));

@@ -18,12 +18,12 @@ int NumThreads();
 // Sets it for this process, for oneDNN as well. 0: as many as the cores this process may use.
 void SetNumThreads(int threads);
 
-// Calls body(begin, end) for consecutive ranges that cover [0, n), at most one range a thread, each a multiple
-// of `grain` (> 0) but for the last. Runs inline when n <= grain or when called within another loop.
+// Calls body(begin, end) for consecutive ranges that cover [0, n), at most one range a thread, each a
+// multiple of `grain` (> 0) but for the last. Runs inline when n <= grain or when called within another loop.
 void ParallelFor(size_t n, size_t grain, absl::FunctionRef<void(size_t begin, size_t end)> body);
 
-// Calls body(block, begin, end) for the blocks [block*size, min(n, (block+1)*size)): the blocks, unlike the ranges
-// above, do not depend on the number of threads, so per-block sums added in order are reproducible.
+// Calls body(block, begin, end) for the blocks [block*size, min(n, (block+1)*size)): the blocks, unlike the
+// ranges above, do not depend on the number of threads, so per-block sums added in order are reproducible.
 void ParallelForBlocks(size_t n, size_t size,
                        absl::FunctionRef<void(size_t block, size_t begin, size_t end)> body);
 

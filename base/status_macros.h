@@ -7,12 +7,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#define RETURN_IF_ERROR(expr)                      \
-  do {                                             \
-    absl::Status halftone_status = (expr);         \
-    if (!halftone_status.ok()) [[unlikely]] {      \
-      return halftone_status;                      \
-    }                                              \
+#define RETURN_IF_ERROR(expr)                 \
+  do {                                        \
+    absl::Status halftone_status = (expr);    \
+    if (!halftone_status.ok()) [[unlikely]] { \
+      return halftone_status;                 \
+    }                                         \
   } while (false)
 
 #define HALFTONE_CONCAT_INNER(a, b) a##b

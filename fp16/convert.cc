@@ -6,8 +6,8 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "fp16/convert.cc"
-#include "hwy/foreach_target.h"  // must come before highway.h
 #include "fp16/float_vectors-inl.h"
+#include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -65,7 +65,7 @@ struct FloatToBfloat16 {
   template <class Store, class D>
   static HWY_INLINE void Convert(Store store, D d, const float* HWY_RESTRICT from,
                                  bfloat16* HWY_RESTRICT to) {
-    const hn::RebindToFloat<hn::RepartitionToWide<D>> d32;
+    const hn::RebindToFloat<hn::RepartitionToWide<D> > d32;
     const auto low = hn::BitCast(d, RoundToBfloat16(hn::LoadU(d32, from), d32));
     const auto high = hn::BitCast(d, RoundToBfloat16(hn::LoadU(d32, from + hn::Lanes(d32)), d32));
     store(hn::ConcatOdd(d, high, low), d, reinterpret_cast<uint16_t*>(to));
@@ -140,9 +140,7 @@ void ConvertHalfToFloat(const half* from, float* to, size_t n) { ConvertAll<ToFl
 void ConvertFloatToBfloat16(const float* from, bfloat16* to, size_t n) {
   ConvertAll<FloatToBfloat16>(from, to, n);
 }
-void ConvertBfloat16ToFloat(const bfloat16* from, float* to, size_t n) {
-  ConvertAll<ToFloat>(from, to, n);
-}
+void ConvertBfloat16ToFloat(const bfloat16* from, float* to, size_t n) { ConvertAll<ToFloat>(from, to, n); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace halftone

@@ -1,5 +1,5 @@
-// Vectors of float over float, half and bfloat16 in memory: what bulk conversion and the kernels of other packages share.
-// Every result has the bits of the value types' own conversions, on every instruction set.
+// Vectors of float over float, half and bfloat16 in memory: what bulk conversion and the kernels of other
+// packages share. Every result has the bits of the value types' own conversions, on every instruction set.
 //
 // Included by kernels once per instruction set, inside no namespace.
 #include <cstdint>
@@ -15,8 +15,8 @@
 #define HALFTONE_FP16_FLOAT_VECTORS_INL_H_
 #endif
 
-// From AVX2 on, Highway's own binary16 conversions are the F16C instructions, which round and treat NaNs as we do.
-// Elsewhere Highway 1.0.3 truncates, and it turns infinities and NaNs into numbers.
+// From AVX2 on, Highway's own binary16 conversions are the F16C instructions, which round and treat NaNs as
+// we do. Elsewhere Highway 1.0.3 truncates, and it turns infinities and NaNs into numbers.
 #undef HALFTONE_NATIVE_HALF
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2 && !defined(HWY_DISABLE_F16C)
 #define HALFTONE_NATIVE_HALF 1
@@ -85,8 +85,8 @@ HWY_INLINE void StoreFloats(hn::Vec<D> x, D d, float* HWY_RESTRICT to, Store sto
   store(x, d, to);
 }
 
-// The bfloat16 codes of x in the upper 16 bits of each lane. To nearest even (Highway 1.0.3 truncates); a NaN keeps its
-// sign and becomes quiet.
+// The bfloat16 codes of x in the upper 16 bits of each lane. To nearest even (Highway 1.0.3 truncates); a NaN
+// keeps its sign and becomes quiet.
 template <class D>
 HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> RoundToBfloat16(hn::Vec<D> x, D d) {
   const hn::RebindToUnsigned<D> du;

@@ -196,8 +196,7 @@ constexpr bool IsFinite(const FloatFormat& format, uint32_t code) {
   return !IsNan(format, code) && !IsInf(format, code);
 }
 
-// --- Below: how it is done
-// -----------------------------------------------------------------------------------
+// Below: how it is done.
 
 namespace format_internal {
 

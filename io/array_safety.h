@@ -27,8 +27,8 @@ struct ArraySafetyRequest {
 // Reads each array once, by pieces, on all threads where the file allows (ArrayFile::random_access), and
 // calls done(request, check) in the requests' order, on the calling thread; an error of its ends the reading.
 // read(bytes) is called now and then with how many more bytes have been read. The results are the same for
-// any number of threads. With a device, that counts (tensor/ops/safety); the reading is then one thread's. Errors: the
-// file's and done's.
+// any number of threads. With a device, that counts (tensor/ops/safety); the reading is then one thread's.
+// Errors: the file's and done's.
 absl::Status CheckArrays(const ArrayFile& file, absl::Span<const ArraySafetyRequest> requests,
                          absl::FunctionRef<absl::Status(size_t request, const SafetyCheck& check)> done,
                          absl::FunctionRef<void(uint64_t bytes)> read, Device* device = nullptr);

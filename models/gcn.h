@@ -1,4 +1,5 @@
-// A graph convolutional network on images: the 4 x 4 patches of [N, 32, 32, 3] are the nodes of an 8 x 8 grid.
+// A graph convolutional network on images: the 4 x 4 patches of [N, 32, 32, 3] are the nodes of an 8 x 8
+// grid.
 //
 // Kipf, Welling: "Semi-Supervised Classification with Graph Convolutional Networks", ICLR 2017. A node's 48
 // features are its pixels, and each of three layers multiplies the features by its weights and spreads them

@@ -28,16 +28,11 @@ class ModelTableTest : public ::testing::TestWithParam<ModelRow> {};
 TEST_P(ModelTableTest, HasThePublishedNumberOfParameters) {
   // At full width, with 10 and with 100 classes.
   const std::map<std::string, std::pair<int64_t, int64_t>> published = {
-      {"mlp", {407050, 453220}},
-      {"cnn", {1557066, 1603236}},
-      {"resnet18", {11173962, 11220132}},
-      {"resnet20", {272474, 278324}},
-      {"mobilenetv2", {2236682, 2351972}},
-      {"vit", {2693578, 2710948}},
-      {"mixer", {4360970, 4384100}},
-      {"gcn", {40586, 52196}},
-      {"bignet", {18903040, 18903040}},
-      {"halfbignet", {18903040, 18903040}},
+      {"mlp", {407050, 453220}},           {"cnn", {1557066, 1603236}},
+      {"resnet18", {11173962, 11220132}},  {"resnet20", {272474, 278324}},
+      {"mobilenetv2", {2236682, 2351972}}, {"vit", {2693578, 2710948}},
+      {"mixer", {4360970, 4384100}},       {"gcn", {40586, 52196}},
+      {"bignet", {18903040, 18903040}},    {"halfbignet", {18903040, 18903040}},
       {"bert", {109489930, 109559140}},  // 109483009 with the one output of two classes
   };
   const std::string name(GetParam().name);
@@ -85,7 +80,9 @@ TEST(MakeModelTest, RefusesWithOneLineThatListsWhatIsValid) {
   const auto message = [](const ModelOptions& options) {
     return std::string(MakeModel(options).status().message());
   };
-  EXPECT_EQ(message({.name = "resnet"}), "unknown model \"resnet\"; valid: mlp, cnn, resnet18, resnet20, mobilenetv2, vit, mixer, gcn, bignet, halfbignet, bert");
+  EXPECT_EQ(message({.name = "resnet"}),
+            "unknown model \"resnet\"; valid: mlp, cnn, resnet18, resnet20, mobilenetv2, vit, mixer, gcn, "
+            "bignet, halfbignet, bert");
   EXPECT_NE(message({.name = "cnn", .activation = "rleu"}).find("unknown activation \"rleu\"; valid: relu"),
             std::string::npos);
   EXPECT_EQ(message({.name = "cnn", .width = -1}), "model width is -1; expected 1 to 65536, or 0 for 64");
@@ -116,9 +113,10 @@ TEST(MakeModelTest, RefusesTextsThatTheModelDoesNotTake) {
             "model bert takes texts, and these are images; choose another model or data set");
   EXPECT_EQ(message({.name = "cnn", .text = text}),
             "model cnn takes images, and these are texts; choose another model or data set");
-  EXPECT_EQ(message({.name = "bert", .vocabulary = 200, .text = text}),
-            "model bert knows 200 words, and the data's vocabulary has 30522; set model.vocabulary to that, or "
-            "use the model's vocabulary");
+  EXPECT_EQ(
+      message({.name = "bert", .vocabulary = 200, .text = text}),
+      "model bert knows 200 words, and the data's vocabulary has 30522; set model.vocabulary to that, or "
+      "use the model's vocabulary");
   EXPECT_EQ(message({.name = "bert", .max_position = 64, .text = text}),
             "model bert takes texts of up to 64 tokens, and these have up to 128; lower data.max_length, or "
             "raise model.max_position");

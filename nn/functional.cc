@@ -145,16 +145,17 @@ Variable ClassificationLoss(const Variable& logits, const Tensor& labels, const 
 }
 
 Tensor CountCorrect(const Tensor& logits, const Tensor& labels) {
-  return logits.shape()[-1] == 1 ? ops::CountBinaryCorrect(logits, labels) : ops::CountCorrect(logits, labels);
+  return logits.shape()[-1] == 1 ? ops::CountBinaryCorrect(logits, labels)
+                                 : ops::CountCorrect(logits, labels);
 }
 
 Variable MeanSquaredError(const Variable& input, const Tensor& target) {
   const Variable prediction = CastFor(Op::kMse, input);
-  return prediction.graph().Record(
-      Op::kMse, ops::MseForward(prediction.value(), target, ops::Reduction::kMean), {prediction},
-      [p = prediction.value(), target](BackwardContext& c) {
-        c.Give(0, ops::MseBackward(p, target, c.dy(), ops::Reduction::kMean));
-      });
+  return prediction.graph().Record(Op::kMse,
+                                   ops::MseForward(prediction.value(), target, ops::Reduction::kMean),
+                                   {prediction}, [p = prediction.value(), target](BackwardContext& c) {
+                                     c.Give(0, ops::MseBackward(p, target, c.dy(), ops::Reduction::kMean));
+                                   });
 }
 
 }  // namespace halftone::nn

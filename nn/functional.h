@@ -62,8 +62,8 @@ Variable BinaryCrossEntropy(const Variable& logits, const Tensor& labels, double
 // What a classifier of these logits is trained with: BinaryCrossEntropy where there is one logit, else
 // CrossEntropy.
 Variable ClassificationLoss(const Variable& logits, const Tensor& labels, const LossOptions& options = {});
-// How many rows' largest logit is the label's; where there is one logit, whose being above 0 is the label. A row with a
-// NaN is wrong. int64 [], on the logits' device.
+// How many rows' largest logit is the label's; where there is one logit, whose being above 0 is the label. A
+// row with a NaN is wrong. int64 [], on the logits' device.
 Tensor CountCorrect(const Tensor& logits, const Tensor& labels);
 
 // Mean squared error over all elements; target of prediction's shape, float32 (float64 for float64).

@@ -101,8 +101,8 @@ struct GraphOptions {
   bool quantize = true;   // false: quantisers let everything pass
   // Sees every tensor, forward and backward.
   std::function<void(const TraceEvent& event)> trace = nullptr;
-  // Sees what the time went to. An op of the forward pass begins where the one before ended, so that what happens
-  // between two ops is the later one's.
+  // Sees what the time went to. An op of the forward pass begins where the one before ended, so that what
+  // happens between two ops is the later one's.
   std::function<void(const ProfileEvent& event)> profile = nullptr;
 };
 

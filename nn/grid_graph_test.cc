@@ -31,7 +31,9 @@ TEST(GridGraphConvTest, GradientsAreThoseOfFiniteDifferences) {
   ConvertTo(conv, DType::kF64);
   const Tensor x = RandomTensor(device, DType::kF64, {2, 4, 6, 2}, 1);
   const Tensor target = RandomTensor(device, DType::kF64, {2, 2, 3, 3}, 2);
-  const auto loss = [&](const Variable& images) { return MeanSquaredError(conv(Patches(images, 2)), target); };
+  const auto loss = [&](const Variable& images) {
+    return MeanSquaredError(conv(Patches(images, 2)), target);
+  };
   const auto value = [&] {
     Graph graph({.device = &device, .gradients = false});
     return loss(graph.Input(x)).Item();

@@ -66,7 +66,8 @@ class Parameter {
   // Whether weight decay is for it: it is, unless it is something else than a weight, a scale say.
   bool decays() const { return decays_; }
   void set_decays(bool decays) { decays_ = decays; }
-  // Whether its values are kept in ascending order, which after an update is to name them anew: of a codebook.
+  // Whether its values are kept in ascending order, which after an update is to name them anew: of a
+  // codebook.
   bool ascending() const { return ascending_; }
   void set_ascending() { ascending_ = true; }
   void AccumulateGradient(Tensor gradient);

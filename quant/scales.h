@@ -95,8 +95,7 @@ class AmaxHistory {
   std::vector<float> values_;
 };
 
-// --- Below: what scales.cc has in common with GPUs
-// -----------------------------------------------------------------------------------
+// Below: what scales.cc has in common with GPUs.
 
 namespace quant_internal {
 

@@ -146,8 +146,7 @@ absl::Span<const LossScalePreset> LossScalePresets();
 // An unknown name is an error that lists the valid ones.
 absl::StatusOr<LossScaleOptions> FindLossScalePreset(absl::string_view name);
 
-// --- Below: how it is done
-// -----------------------------------------------------------------------------------
+// Below: how it is done.
 
 namespace loss_scale_internal {
 

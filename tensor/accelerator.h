@@ -33,8 +33,9 @@ class Accelerator {
   // How often Synchronize had something to wait for.
   virtual int64_t waits() const = 0;
 
-  // Between both nothing is done: it is recorded, and Replay does it, as often as it is called, with the same addresses:
-  // for the memory see CachingAllocator::BeginPool. Meanwhile nothing may be waited for or copied from the host.
+  // Between both nothing is done: it is recorded, and Replay does it, as often as it is called, with the same
+  // addresses: for the memory see CachingAllocator::BeginPool. Meanwhile nothing may be waited for or copied
+  // from the host.
   virtual void BeginRecording() = 0;
   // Null after an error, which status() tells.
   virtual std::shared_ptr<void> EndRecording() = 0;

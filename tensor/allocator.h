@@ -53,8 +53,8 @@ class CachingAllocator {
   void* Allocate(size_t bytes);
   void Free(void* pointer);
 
-  // What is allocated between both is given to nobody outside of it, though it is freed, as long as the handle lives:
-  // for what goes on using the addresses. One at a time.
+  // What is allocated between both is given to nobody outside of it, though it is freed, as long as the
+  // handle lives: for what goes on using the addresses. One at a time.
   void BeginPool();
   std::shared_ptr<void> EndPool();  // not after the allocator
 

@@ -31,7 +31,8 @@ TEST(CachingAllocatorTest, ARepeatedStepTakesNothingFromTheSystem) {
   CachingAllocator allocator;
   const auto step = [&] {
     std::vector<void*> blocks;
-    for (const size_t bytes : {0, 1, 100, 4096, 3 << 20, 5 << 20, 100}) blocks.push_back(allocator.Allocate(bytes));
+    for (const size_t bytes : {0, 1, 100, 4096, 3 << 20, 5 << 20, 100})
+      blocks.push_back(allocator.Allocate(bytes));
     for (void* p : blocks) {
       EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % CachingAllocator::kAlignment, 0u);
       allocator.Free(p);
@@ -135,7 +136,9 @@ TEST(AllocatorTest, NoMoreMemorySaysWhatWasAskedHeldAndLeft) {
     allocator.Allocate(size_t{3} << 20);
     FAIL() << "no exception";
   } catch (const OutOfMemory& error) {
-    EXPECT_EQ(std::string(error.what()).rfind("out of Small GPU's memory: 3.0 MiB were asked for, 0.5 MiB are held", 0), 0u)
+    EXPECT_EQ(std::string(error.what())
+                  .rfind("out of Small GPU's memory: 3.0 MiB were asked for, 0.5 MiB are held", 0),
+              0u)
         << error.what();
   }
   allocator.Free(half);

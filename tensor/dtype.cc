@@ -11,8 +11,8 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-    {DType::kF64, "float64", 8, true}, {DType::kF32, "float32", 4, true},   {DType::kF16, "float16", 2, true},
-    {DType::kBF16, "bfloat16", 2, true}, {DType::kI64, "int64", 8, false}, {DType::kI32, "int32", 4, false},
+    {DType::kF64, "float64", 8, true},   {DType::kF32, "float32", 4, true}, {DType::kF16, "float16", 2, true},
+    {DType::kBF16, "bfloat16", 2, true}, {DType::kI64, "int64", 8, false},  {DType::kI32, "int32", 4, false},
     {DType::kU8, "uint8", 1, false},
 };
 

@@ -26,10 +26,10 @@ inline constexpr bool kIsDType = false;
 template <typename T>
 inline constexpr DType kDTypeOf = DType::kU8;
 
-#define HALFTONE_DTYPE(type, dtype)           \
-  template <>                                 \
+#define HALFTONE_DTYPE(type, dtype)            \
+  template <>                                  \
   inline constexpr bool kIsDType<type> = true; \
-  template <>                                 \
+  template <>                                  \
   inline constexpr DType kDTypeOf<type> = DType::dtype;
 HALFTONE_DTYPE(double, kF64)
 HALFTONE_DTYPE(float, kF32)

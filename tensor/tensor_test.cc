@@ -18,7 +18,8 @@ TEST(ShapeTest, CountsAndPrints) {
 }
 
 TEST(DTypeTest, NamesAreTheirOwnInverse) {
-  for (const DType d : {DType::kF64, DType::kF32, DType::kF16, DType::kBF16, DType::kI64, DType::kI32, DType::kU8}) {
+  for (const DType d :
+       {DType::kF64, DType::kF32, DType::kF16, DType::kBF16, DType::kI64, DType::kI32, DType::kU8}) {
     EXPECT_EQ(DTypeFromName(NameOf(d)), d);
   }
   EXPECT_FALSE(DTypeFromName("float17").has_value());

@@ -54,9 +54,9 @@ WeightRounding RoundingOf(PrecisionConfig::WeightRounding rounding) {
 }
 
 // The enumerators of the proto are in the order of these.
-constexpr nn::ScaleSource kScaleSources[] = {nn::ScaleSource::kCurrent, nn::ScaleSource::kDelayed,
+constexpr nn::ScaleSource kScaleSources[] = {nn::ScaleSource::kCurrent,    nn::ScaleSource::kDelayed,
                                              nn::ScaleSource::kPercentile, nn::ScaleSource::kMse,
-                                             nn::ScaleSource::kLearned, nn::ScaleSource::kNone};
+                                             nn::ScaleSource::kLearned,    nn::ScaleSource::kNone};
 constexpr BlockScaleRule kBlockRules[] = {BlockScaleRule::kFloor, BlockScaleRule::kCeil,
                                           BlockScaleRule::kEven, BlockScaleRule::kRceil};
 constexpr nn::CodebookStart kCodebookStarts[] = {nn::CodebookStart::kGrid, nn::CodebookStart::kQuantiles,
@@ -71,7 +71,8 @@ amp::QuantizationRule RuleOf(const QuantizeConfig& c) {
   if (c.has_history()) rule.history = c.history();
   if (c.has_percentile()) rule.percentile = c.percentile();
   if (c.has_rounding()) {
-    rule.rounding = c.rounding() == QuantizeConfig::STOCHASTIC ? Rounding::kStochastic : Rounding::kNearestEven;
+    rule.rounding =
+        c.rounding() == QuantizeConfig::STOCHASTIC ? Rounding::kStochastic : Rounding::kNearestEven;
   }
   if (c.has_block_rule()) rule.block_rule = kBlockRules[c.block_rule()];
   if (c.has_block_size()) rule.block_size = c.block_size();
@@ -284,7 +285,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
                                                      int64_t total_steps, Device& device) {
   if (config.precision().tf32()) {
     if (device.accelerator() == nullptr) {
-      return absl::InvalidArgumentError("precision.tf32 is for an NVIDIA GPU; leave it out, or set run { device: CUDA }");
+      return absl::InvalidArgumentError(
+          "precision.tf32 is for an NVIDIA GPU; leave it out, or set run { device: CUDA }");
     }
     device.Resource<cuda::MathOptions>().tf32 = true;
   }
@@ -296,8 +298,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
                    MakeSchedule(config.schedule(), config.optimizer(), total_steps));
   ASSIGN_OR_RETURN(const GradScaler scaler, MakeScaler(config.loss_scale(), recipe));
   RETURN_IF_ERROR(CheckOverrides(config.precision(), *model));
-  ASSIGN_OR_RETURN(const amp::QuantizationOptions quantization,
-                   MakeQuantization(config.precision(), recipe));
+  ASSIGN_OR_RETURN(const amp::QuantizationOptions quantization, MakeQuantization(config.precision(), recipe));
   ASSIGN_OR_RETURN(amp::QuantizationSummary quantized, amp::Quantize(quantization, *model));
   ASSIGN_OR_RETURN(PrecisionPolicies policies, MakePolicies(config.precision(), recipe));
   nn::LossOptions loss = {.label_smoothing = config.loss().label_smoothing()};

@@ -43,18 +43,21 @@ TEST(ConfigTest, ErrorsNameFileLineAndColumn) {
   EXPECT_NE(syntax.message().find("config.textproto:2:13: "), std::string::npos) << syntax;
   const absl::Status field = Load("model {\n  nmae: \"cnn\"\n}").status();
   EXPECT_NE(field.message().find("config.textproto:2:7: "), std::string::npos) << field;
-  EXPECT_NE(field.message().find("has no field named \"nmae\". Valid: name, activation, width, num_classes, depth, heads, dropout, mlp_width, vocabulary, max_position, weights."),
+  EXPECT_NE(field.message().find("has no field named \"nmae\". Valid: name, activation, width, num_classes, "
+                                 "depth, heads, dropout, mlp_width, vocabulary, max_position, weights."),
             std::string::npos)
       << field;
   const absl::Status set = Load(kGood, {"model { width: wide }"}).status();
   EXPECT_NE(set.message().find("--set='model { width: wide }':1:16: "), std::string::npos) << set;
-  for (const absl::Status& status : {syntax, field, set}) EXPECT_EQ(status.message().find('\n'), std::string::npos);
+  for (const absl::Status& status : {syntax, field, set})
+    EXPECT_EQ(status.message().find('\n'), std::string::npos);
   EXPECT_EQ(LoadTrainConfig("/no/such.textproto", {}).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST(ConfigTest, AnyBytesAreRefusedWithOneLine) {
-  for (const std::string& bytes : {std::string("\0\xff\xfe", 3), std::string(1000, '{'), std::string("model { model {"),
-                                   std::string("\n\n}"), std::string("data { batch_size: 99999999999999999999 }")}) {
+  for (const std::string& bytes :
+       {std::string("\0\xff\xfe", 3), std::string(1000, '{'), std::string("model { model {"),
+        std::string("\n\n}"), std::string("data { batch_size: 99999999999999999999 }")}) {
     const absl::Status status = Load(bytes).status();
     EXPECT_FALSE(status.ok());
     EXPECT_EQ(status.message().find('\n'), std::string::npos) << status;

@@ -12,7 +12,8 @@
 
 namespace halftone {
 
-// GPU `index`. Errors, a line each: a program that was built without CUDA; no such GPU; a driver that is too old.
+// GPU `index`. Errors, a line each: a program that was built without CUDA; no such GPU; a driver that is too
+// old.
 absl::StatusOr<std::unique_ptr<Device>> OpenGpu(int index, std::FILE* notes);
 
 // `notes` as Device has them. Errors: OpenGpu's.

@@ -8,8 +8,9 @@
 
 namespace halftone {
 
-// The time of a training step in the config's recipe over that in fp32: below 1 the recipe is faster. A few steps of each on
-// random images, or the first sentences, with models and memory of their own that are gone afterwards; the config is resolved.
+// The time of a training step in the config's recipe over that in fp32: below 1 the recipe is faster. A few
+// steps of each on random images, or the first sentences, with models and memory of their own that are gone
+// afterwards; the config is resolved.
 absl::StatusOr<double> StepTimeOverFp32(const TrainConfig& config, const Dataset& dataset);
 
 }  // namespace halftone

@@ -8,7 +8,8 @@
 namespace halftone {
 namespace {
 
-// How long anything takes is for benchmarks; here, that there is an answer for each recipe, and none for nonsense.
+// How long anything takes is for benchmarks; here, that there is an answer for each recipe, and none for
+// nonsense.
 TEST(RecipeSpeedTest, MeasuresEachRecipeAndHandsErrorsOn) {
   ImageDataset dataset;
   dataset.name = "noise";
@@ -17,7 +18,9 @@ TEST(RecipeSpeedTest, MeasuresEachRecipeAndHandsErrorsOn) {
   dataset.num_classes = 10;
   TrainConfig config;
   ASSERT_TRUE(MergeText(R"(model { name: "cnn" width: 4 } data { root: "none" batch_size: 4 }
-                           optimizer { sgd {} })", "test", config).ok());
+                           optimizer { sgd {} })",
+                        "test", config)
+                  .ok());
   ASSERT_TRUE(ResolveTrainConfig(config).ok());
   for (const char* recipe : {"amp_bf16", "amp_fp16"}) {
     config.mutable_precision()->set_recipe(recipe);

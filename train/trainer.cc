@@ -41,7 +41,8 @@ Batch Part(const Batch& batch, int64_t part, int64_t parts) {
     Tensor tensor = Tensor::Empty(whole.device(), whole.dtype(), Shape(dims));
     const size_t offset = tensor.bytes() * static_cast<size_t>(part);
     if (Accelerator* const accelerator = whole.device().accelerator()) {
-      accelerator->Copy(tensor.device_raw(), static_cast<const char*>(whole.device_raw()) + offset, tensor.bytes());
+      accelerator->Copy(tensor.device_raw(), static_cast<const char*>(whole.device_raw()) + offset,
+                        tensor.bytes());
     } else {
       std::memcpy(tensor.raw(), static_cast<const char*>(whole.raw()) + offset, tensor.bytes());
     }
@@ -50,7 +51,9 @@ Batch Part(const Batch& batch, int64_t part, int64_t parts) {
   return {.input = rows(batch.input), .labels = rows(batch.labels)};
 }
 
-Tensor Scalar(Device& device, float value) { return Tensor::From<float>(device, {}, absl::MakeConstSpan(&value, 1)); }
+Tensor Scalar(Device& device, float value) {
+  return Tensor::From<float>(device, {}, absl::MakeConstSpan(&value, 1));
+}
 
 nn::Module& Initialized(nn::Module& model, Device& device, const Rng& rng) {
   nn::Initialize(model, device, rng);
@@ -71,7 +74,8 @@ Trainer::Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_
       rng_(options.seed),
       statistics_(MakeStatistics(options, scaler.loss_scale().options(), params_)) {
   // A fallback needs the host to know of each step at once.
-  if (device.accelerator() != nullptr && scaler.loss_scale().options().floor_policy != FloorPolicy::kFallback) {
+  if (device.accelerator() != nullptr &&
+      scaler.loss_scale().options().floor_policy != FloorPolicy::kFallback) {
     device_scaler_ = std::make_unique<nn::DeviceScaler>(device, scaler.loss_scale());
     device_state_ = scaler.loss_scale().state();
     schedule_now_ = Tensor::Zeros(device, DType::kF64, {2});
@@ -157,7 +161,8 @@ absl::StatusOr<std::vector<StepResult>> Trainer::Finish() {
 absl::StatusOr<StepResult> Trainer::StepOnHost(const Batch& batch) {
   StepResult result = {.step = step_ + 1, .examples = batch.labels.elements(), .scale = scaler_.scale()};
   if (options_.micro_batches > 1) {
-    for (int64_t part = 0; part < options_.micro_batches; ++part) RETURN_IF_ERROR(scaler_.BeginMicroBatch(kOptimizer));
+    for (int64_t part = 0; part < options_.micro_batches; ++part)
+      RETURN_IF_ERROR(scaler_.BeginMicroBatch(kOptimizer));
   }
   Tally tally;
   DifferentiateParts(batch, Scalar(device_, scaler_.scale()), tally);
@@ -342,8 +347,8 @@ absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) 
   return absl::OkStatus();
 }
 
-// The step once more, on weights and buffers as they are: a skipped step has changed none that it reads. Leaves no
-// gradients.
+// The step once more, on weights and buffers as they are: a skipped step has changed none that it reads.
+// Leaves no gradients.
 OverflowReport Trainer::Explain(const Batch& batch) {
   OverflowFinder finder;
   for (int64_t part = 0; part < options_.micro_batches && !finder.report().found; ++part) {
@@ -352,7 +357,8 @@ OverflowReport Trainer::Explain(const Batch& batch) {
     options.replay = true;
     options.trace = [&](const nn::TraceEvent& event) { finder.See(event); };
     nn::Graph graph(std::move(options));
-    Differentiate(graph, Part(batch, part, options_.micro_batches), Scalar(device_, scaler_.scale()), nullptr);
+    Differentiate(graph, Part(batch, part, options_.micro_batches), Scalar(device_, scaler_.scale()),
+                  nullptr);
   }
   nn::ClearGradients(params_);
   return finder.report();
@@ -380,7 +386,8 @@ Evaluation Trainer::Evaluate(BatchSource& batches) {
     const nn::Variable logits = model_->Forward(graph.Input(batch.input.To(device_)));
     const Tensor labels = batch.labels.To(device_);
     const int64_t n = labels.elements();
-    loss_sum += nn::ClassificationLoss(logits, labels, {.softmax = options_.loss.softmax}).Item() * static_cast<double>(n);
+    loss_sum += nn::ClassificationLoss(logits, labels, {.softmax = options_.loss.softmax}).Item() *
+                static_cast<double>(n);
     correct += *nn::CountCorrect(logits.value(), labels).data<int64_t>();
     images += n;
   }

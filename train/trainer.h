@@ -13,8 +13,8 @@
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
-#include "base/philox.h"
 #include "amp/quantization.h"
+#include "base/philox.h"
 #include "datasets/batch.h"
 #include "nn/cast_policy.h"
 #include "nn/functional.h"
@@ -37,8 +37,8 @@ struct TrainerOptions {
   // Keep the weights in this dtype alone, float16 or bfloat16; none: float32 masters.
   absl::optional<DType> weights16;
   WeightRounding weight_rounding = WeightRounding::kStochastic;  // of weights16
-  amp::QuantizationSummary quantization;  // what was done to the model
-  int64_t quantize_from_step = 0;         // steps before it are taken without
+  amp::QuantizationSummary quantization;                         // what was done to the model
+  int64_t quantize_from_step = 0;                                // steps before it are taken without
   nn::LossOptions loss;
   double max_norm = 0;        // gradients are clipped to this global norm; 0: no clipping
   float max_value = 0;        // each gradient is clipped to +-this; 0: no clipping. Not both
@@ -46,12 +46,13 @@ struct TrainerOptions {
   uint64_t seed = 1;          // of the initial weights, of dropout and of stochastic rounding
   StepStatisticsOptions statistics;
   int64_t count_zeros_every = 0;  // steps between two looks at the gradients' zeros; 0: never
-  // So many skipped steps are taken again to find the first value that is not finite; below 0: all. An accelerator
-  // takes them again on the weights that it has when the result is read.
+  // So many skipped steps are taken again to find the first value that is not finite; below 0: all. An
+  // accelerator takes them again on the weights that it has when the result is read.
   int64_t explain_overflows = 0;
   int64_t read_every = 16;  // steps that an accelerator may be behind
-  // Steps that are all alike are recorded once and replayed, where the accelerator records: the host then does next to
-  // nothing for a step. Not alike are steps that draw random numbers on the host's word, as dropout does.
+  // Steps that are all alike are recorded once and replayed, where the accelerator records: the host then
+  // does next to nothing for a step. Not alike are steps that draw random numbers on the host's word, as
+  // dropout does.
   bool record = true;
 };
 
@@ -79,24 +80,26 @@ class Trainer {
   Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_ptr<Optimizer> optimizer,
           std::unique_ptr<Schedule> schedule, const GradScaler& scaler, const TrainerOptions& options);
 
-  // One step on one batch, whose result is waited for. Errors: the loss or a gradient is not finite without loss scaling to blame, or the
-  // loss scale's floor policy makes one of it; the message says where it happened. The weights are those
-  // before the step then.
+  // One step on one batch, whose result is waited for. Errors: the loss or a gradient is not finite without
+  // loss scaling to blame, or the loss scale's floor policy makes one of it; the message says where it
+  // happened. The weights are those before the step then.
   absl::StatusOr<StepResult> Step(const Batch& batch);
 
-  // The same without waiting for an accelerator, which does the step later; gives the results of all steps since those
-  // given last, once there are options.read_every of them: none, mostly. On the CPU this is Step. What an error says of
-  // the weights holds for steps whose gradients were not finite; those after them were taken.
+  // The same without waiting for an accelerator, which does the step later; gives the results of all steps
+  // since those given last, once there are options.read_every of them: none, mostly. On the CPU this is Step.
+  // What an error says of the weights holds for steps whose gradients were not finite; those after them were
+  // taken.
   absl::StatusOr<std::vector<StepResult>> Enqueue(const Batch& batch);
-  // Waits for all steps; the results that are left. Between two calls of Step this gives none. To be called before the
-  // trainer is looked at.
+  // Waits for all steps; the results that are left. Between two calls of Step this gives none. To be called
+  // before the trainer is looked at.
   absl::StatusOr<std::vector<StepResult>> Finish();
 
-  // Called in each step whose weights are going to change, just before: the gradients are unscaled and not clipped.
+  // Called in each step whose weights are going to change, just before: the gradients are unscaled and not
+  // clipped.
   void BeforeUpdate(std::function<void()> look) { before_update_ = std::move(look); }
 
-  // From now on, sees what every step's time goes to; null: nobody does. After the backward pass: "check gradients",
-  // "optimizer" and "other", outside of any module.
+  // From now on, sees what every step's time goes to; null: nobody does. After the backward pass: "check
+  // gradients", "optimizer" and "other", outside of any module.
   void Profile(std::function<void(const nn::ProfileEvent&)> profile) { profile_ = std::move(profile); }
 
   // One pass over one epoch of batches, with running statistics and without dropout.
@@ -115,7 +118,7 @@ class Trainer {
   const amp::QuantizationSummary& quantization() const { return options_.quantization; }
 
   double LearningRateOf(int64_t step) const { return schedule_->At(step).learning_rate; }
-  int64_t step() const { return step_; }         // steps done, skipped ones included
+  int64_t step() const { return step_; }  // steps done, skipped ones included
   // For resuming: weights and optimiser may lie elsewhere now, and no step of before is replayed.
   void set_step(int64_t step) {
     step_ = step;
@@ -181,9 +184,9 @@ class Trainer {
   std::unique_ptr<nn::DeviceScaler> device_scaler_;
   LossScaleState device_state_;  // of device_scaler_, as last read or set
   std::vector<Pending> pending_;
-  Tensor schedule_now_;                    // DeviceStep::schedule of this step
-  std::unique_ptr<Recording> recording_;   // null: there is none
-  bool alike_ = false;                     // the step before this one could have been a recording
+  Tensor schedule_now_;                   // DeviceStep::schedule of this step
+  std::unique_ptr<Recording> recording_;  // null: there is none
+  bool alike_ = false;                    // the step before this one could have been a recording
   const TrainerOptions options_;
   const Rng rng_;
   StepStatistics statistics_;

@@ -77,7 +77,8 @@ struct OptimizerState {
 struct DeviceStep {
   Tensor gradient_factor;  // float32: times StepOptions::gradient_factor
   Tensor found_inf;        // int32: other than 0, the step changes nothing and does not count
-  Tensor schedule;         // float64 [2]: in place of StepOptions' learning rate and momentum; NaN: no momentum there
+  // float64 [2]: in place of StepOptions' learning rate and momentum; NaN: no momentum there.
+  Tensor schedule;
 };
 
 class Optimizer {

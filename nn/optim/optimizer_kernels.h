@@ -35,10 +35,11 @@ struct DeviceUpdate {
   absl::Span<const DeviceParam> params;
   float gradient_factor;
   const float* device_factor;  // times gradient_factor; null: 1
-  const double* schedule;      // learning rate and momentum in place of the rule's; NaN: the rule's; null: both are
-  const int32_t* found_inf;    // null: 0. Not 0: nothing changes, `steps` neither
-  int64_t* steps;              // taken before; counts this one
-  std::optional<Rng> rng;      // rounds weights of 16 bits alone stochastically
+  // Learning rate and momentum in place of the rule's; NaN: the rule's; null: both are.
+  const double* schedule;
+  const int32_t* found_inf;  // null: 0. Not 0: nothing changes, `steps` neither
+  int64_t* steps;            // taken before; counts this one
+  std::optional<Rng> rng;    // rounds weights of 16 bits alone stochastically
 };
 
 struct OptimizerKernels {

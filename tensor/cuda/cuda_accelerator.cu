@@ -26,9 +26,10 @@ absl::Status NotUsable(cudaError_t code) {
     return absl::UnavailableError("no NVIDIA driver is installed; use the CPU");
   }
   if (code == cudaErrorInsufficientDriver) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the NVIDIA driver is too old: it supports CUDA ", Version(driver), ", this program was built with CUDA ",
-        Version(runtime), "; install a newer driver, or build with an older toolkit (CUDA_HOME)"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the NVIDIA driver is too old: it supports CUDA ", Version(driver),
+                     ", this program was built with CUDA ", Version(runtime),
+                     "; install a newer driver, or build with an older toolkit (CUDA_HOME)"));
   }
   if (code == cudaErrorNoDevice) {
     return absl::UnavailableError("this machine has no NVIDIA GPU that CUDA can use; use the CPU");
@@ -43,8 +44,9 @@ absl::StatusOr<std::unique_ptr<CudaAccelerator>> CudaAccelerator::Create(int ind
   if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess) return NotUsable(code);
   if (count == 0) return NotUsable(cudaErrorNoDevice);
   if (index < 0 || index >= count) {
-    return absl::InvalidArgumentError(absl::StrCat("there is no GPU ", index, ": this machine has ", count,
-                                                   count == 1 ? ", number 0" : absl::StrCat(", 0 to ", count - 1)));
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no GPU ", index, ": this machine has ", count,
+                     count == 1 ? ", number 0" : absl::StrCat(", 0 to ", count - 1)));
   }
   cudaDeviceProp device;
   if (const cudaError_t code = cudaGetDeviceProperties(&device, index); code != cudaSuccess) {
@@ -62,8 +64,8 @@ absl::StatusOr<std::unique_ptr<CudaAccelerator>> CudaAccelerator::Create(int ind
   (void)cudaDriverGetVersion(&properties.driver);
   (void)cudaRuntimeGetVersion(&properties.runtime);
   if (!device.managedMemory) {
-    return absl::UnavailableError(
-        absl::StrCat(properties.name, " has no memory that the host can address too (managed memory), which is needed"));
+    return absl::UnavailableError(absl::StrCat(
+        properties.name, " has no memory that the host can address too (managed memory), which is needed"));
   }
   auto accelerator = std::unique_ptr<CudaAccelerator>(new CudaAccelerator(index, std::move(properties)));
   if (const absl::Status status = accelerator->Open(); !status.ok()) return status;
@@ -92,7 +94,8 @@ CudaAccelerator::~CudaAccelerator() {
   if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
 }
 
-// What the driver calls free will not do: managed memory counts once it is brought to the GPU, which is later.
+// What the driver calls free will not do: managed memory counts once it is brought to the GPU, which is
+// later.
 size_t CudaAccelerator::FreeBytes() const { return limit_ > allocated_ ? limit_ - allocated_ : 0; }
 
 // Managed memory would let us take more than there is, and then crawl.
@@ -109,8 +112,8 @@ void* CudaAccelerator::Allocate(size_t bytes) {
   allocated_ += bytes;
   sizes_.emplace(pointer, bytes);
   if (recording_) return pointer;  // advice is no step's work
-  // It stays on the GPU, and is there before the first kernel wants it. Advice: where it is not taken, pages
-  // move when they are touched.
+    // It stays on the GPU, and is there before the first kernel wants it. Advice: where it is not taken,
+    // pages move when they are touched.
 #if CUDART_VERSION >= 13000
   const cudaMemLocation here = {.type = cudaMemLocationTypeDevice, .id = index_};
   (void)cudaMemAdvise(pointer, bytes, cudaMemAdviseSetPreferredLocation, here);
@@ -142,7 +145,8 @@ void CudaAccelerator::CopyFromHost(void* to, const void* from, size_t bytes) {
     next_staging_ = (next_staging_ + 1) % staging_.size();
     Check("cudaEventSynchronize", cudaEventSynchronize(staging.copied));
     std::memcpy(staging.memory, static_cast<const char*>(from) + done, n);
-    Check("cudaMemcpyAsync", cudaMemcpyAsync(static_cast<char*>(to) + done, staging.memory, n, cudaMemcpyHostToDevice, Use()));
+    Check("cudaMemcpyAsync",
+          cudaMemcpyAsync(static_cast<char*>(to) + done, staging.memory, n, cudaMemcpyHostToDevice, Use()));
     Check("cudaEventRecord", cudaEventRecord(staging.copied, stream_));
     done += n;
   }

@@ -1,17 +1,19 @@
 // What kernels are written with, and how they are launched.
 //
-// The same source is compiled twice: by nvcc for a GPU, and as C++ for simt/, which runs it on the host, thread by
-// thread. So every kernel is tested on machines without a GPU as well, by the tests that the CPU's ops have.
+// The same source is compiled twice: by nvcc for a GPU, and as C++ for simt/, which runs it on the host,
+// thread by thread. So every kernel is tested on machines without a GPU as well, by the tests that the CPU's
+// ops have.
 //
 //   template <typename T>
 //   void ScaleOf(const Tensor& a, float factor, Tensor& y) {
 //     const T* from = a.device_data<T>();
 //     T* to = y.device_data<T>();
-//     ForEach(a.device(), a.elements(), [=] __device__(int64_t i) { Store(to + i, factor * Load(from + i)); });
+//     ForEach(a.device(), a.elements(),
+//             [=] __device__(int64_t i) { Store(to + i, factor * Load(from + i)); });
 //   }
 //
-// Rules: blocks and grids have one dimension; __shared__ arrays have a constant size; products are not contracted
-// (nvcc is told so), a fused multiply-add is written std::fma.
+// Rules: blocks and grids have one dimension; __shared__ arrays have a constant size; products are not
+// contracted (nvcc is told so), a fused multiply-add is written std::fma.
 #ifndef HALFTONE_TENSOR_CUDA_KERNEL_CUH_
 #define HALFTONE_TENSOR_CUDA_KERNEL_CUH_
 
@@ -83,13 +85,16 @@ struct Grid {
 template <typename... Parameters, typename... Arguments>
 void Launch(const Device& device, Grid grid, void (*kernel)(Parameters...), Arguments... arguments) {
   if (grid.blocks == 0) return;
-  HALFTONE_CHECK(grid.blocks > 0 && grid.blocks < (int64_t{1} << 31) && grid.threads > 0 && grid.threads <= 1024);
+  HALFTONE_CHECK(grid.blocks > 0 && grid.blocks < (int64_t{1} << 31) && grid.threads > 0 &&
+                 grid.threads <= 1024);
 #ifdef __CUDACC__
   CudaAccelerator& cuda = CudaOf(device);
-  kernel<<<static_cast<unsigned>(grid.blocks), grid.threads, 0, cuda.Use()>>>(static_cast<Parameters>(arguments)...);
+  kernel<<<static_cast<unsigned>(grid.blocks), grid.threads, 0, cuda.Use()>>>(
+      static_cast<Parameters>(arguments)...);
   cuda.Check("launch of a kernel", cudaGetLastError());
 #else
-  simt::Of(device).Enqueue(grid.blocks, grid.threads, grid.barriers, [=] { kernel(static_cast<Parameters>(arguments)...); });
+  simt::Of(device).Enqueue(grid.blocks, grid.threads, grid.barriers,
+                           [=] { kernel(static_cast<Parameters>(arguments)...); });
 #endif
 }
 
@@ -106,11 +111,12 @@ __global__ void ForEachKernel(int64_t n, F f) {
 template <typename F>
 void ForEach(const Device& device, int64_t n, F f) {
   constexpr int64_t kMostBlocks = 16384;  // enough to fill any GPU; the rest is a loop
-  Launch(device, {.blocks = std::min((n + kThreads - 1) / kThreads, kMostBlocks), .barriers = false}, ForEachKernel<F>,
-         n, f);
+  Launch(device, {.blocks = std::min((n + kThreads - 1) / kThreads, kMostBlocks), .barriers = false},
+         ForEachKernel<F>, n, f);
 }
 
-// The value of the thread whose number in the warp differs in the bits of `mask`. All threads of the warp call it.
+// The value of the thread whose number in the warp differs in the bits of `mask`. All threads of the warp
+// call it.
 template <typename T>
 __device__ inline T ShuffleXor(T value, int mask) {
 #ifdef __CUDACC__
@@ -151,8 +157,8 @@ __device__ inline T WarpReduce(T value, Op op) {
   return value;
 }
 
-// Of all threads of the block, whose number is a multiple of 32 and at most 1024; the same for each, always in the
-// same order. All threads of the block call it.
+// Of all threads of the block, whose number is a multiple of 32 and at most 1024; the same for each, always
+// in the same order. All threads of the block call it.
 template <typename T, typename Op>
 __device__ inline T BlockReduce(T value, Op op) {
   __shared__ T of_warps[kWarp];

@@ -62,17 +62,21 @@ void BatchNormReluForward(benchmark::State& state, DType dtype, const Shape& sha
   Device device;
   const Tensor x = Map(device, dtype, shape);
   BatchNormState bn(device, shape[-1]);
-  Measure(state, x, 3,
-          [&] { return BatchNormForward(x, bn.gamma, bn.beta, bn.mean, bn.var, {.activation = BatchNormActivation::kRelu}); });
+  Measure(state, x, 3, [&] {
+    return BatchNormForward(x, bn.gamma, bn.beta, bn.mean, bn.var,
+                            {.activation = BatchNormActivation::kRelu});
+  });
 }
 
 void BatchNormReluBackward(benchmark::State& state, DType dtype, const Shape& shape) {
   Device device;
   const Tensor x = Map(device, dtype, shape);
   BatchNormState bn(device, shape[-1]);
-  const BatchNormResult saved = BatchNormForward(x, bn.gamma, bn.beta, bn.mean, bn.var, {.activation = BatchNormActivation::kRelu});
+  const BatchNormResult saved =
+      BatchNormForward(x, bn.gamma, bn.beta, bn.mean, bn.var, {.activation = BatchNormActivation::kRelu});
   Measure(state, x, 5, [&] {
-    return BatchNormBackward(x, bn.gamma, bn.beta, saved.mean, saved.inv_std, saved.y, {.activation = BatchNormActivation::kRelu});
+    return BatchNormBackward(x, bn.gamma, bn.beta, saved.mean, saved.inv_std, saved.y,
+                             {.activation = BatchNormActivation::kRelu});
   });
 }
 

@@ -1,4 +1,5 @@
-// What the gradient of a loss is multiplied with: mixed precision's loss scale, and what else stands behind the loss.
+// What the gradient of a loss is multiplied with: mixed precision's loss scale, and what else stands behind
+// the loss.
 #ifndef HALFTONE_TENSOR_OPS_SEED_H_
 #define HALFTONE_TENSOR_OPS_SEED_H_
 
@@ -11,9 +12,10 @@ namespace halftone::ops {
 // A number, or a scalar tensor (f32 or f64) on the loss's device, which is not waited for.
 class Seed {
  public:
-  Seed(double number) : number_(number) {}  // NOLINT(google-explicit-constructor)
+  Seed(double number) : number_(number) {}            // NOLINT(google-explicit-constructor)
   Seed(Tensor scalar) : scalar_(std::move(scalar)) {  // NOLINT(google-explicit-constructor)
-    HALFTONE_CHECK(scalar_.elements() == 1 && (scalar_.dtype() == DType::kF32 || scalar_.dtype() == DType::kF64));
+    HALFTONE_CHECK(scalar_.elements() == 1 &&
+                   (scalar_.dtype() == DType::kF32 || scalar_.dtype() == DType::kF64));
   }
 
   // Waits for the device if it must.

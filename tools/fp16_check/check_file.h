@@ -9,8 +9,8 @@
 #include "absl/status/statusor.h"
 #include "fp16/safety.h"
 #include "io/array_file.h"
-#include "tensor/device.h"
 #include "quant/quant_format.h"
+#include "tensor/device.h"
 #include "tools/fp16_check/report.h"
 #include "tools/name_filter.h"
 

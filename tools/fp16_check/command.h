@@ -18,7 +18,7 @@ struct Command {
   std::vector<std::string> files;
   CheckOptions check;
   OpenOptions open;
-  size_t top = 0;          // 0: all
+  size_t top = 0;  // 0: all
   bool on_gpu = false;
   std::string json, html;  // paths, empty for none; json may be "-"
 };

@@ -57,8 +57,8 @@ absl::Status CheckOutput(const std::string& output, const std::vector<std::strin
   return absl::OkStatus();
 }
 
-absl::StatusOr<FileResult> CheckPath(const std::string& path, const Command& command, const CheckOptions& options,
-                                     Progress& progress) {
+absl::StatusOr<FileResult> CheckPath(const std::string& path, const Command& command,
+                                     const CheckOptions& options, Progress& progress) {
   try {
     ASSIGN_OR_RETURN(const std::unique_ptr<ArrayFile> file,
                      OpenArrayFile(path == "-" ? path : ResolveInputPath(path), command.open));

@@ -46,7 +46,8 @@ absl::StatusOr<SweepOutcome> MergeShards(const std::vector<std::string>& shards,
   std::map<size_t, std::string> owners;
   for (const std::string& shard : shards) {
     ASSIGN_OR_RETURN(const bool known, HoldsThisSweep(shard, grid));
-    if (!known) return absl::NotFoundError(absl::StrCat(shard, " holds no sweep: it has no ", kSweepConfigFile));
+    if (!known)
+      return absl::NotFoundError(absl::StrCat(shard, " holds no sweep: it has no ", kSweepConfigFile));
     ASSIGN_OR_RETURN(Results results, ReadResults(shard, grid.runs));
     for (const std::string& note : results.notes) absl::FPrintF(log, "warning: %s\n", note);
     for (Row& row : results.rows) {

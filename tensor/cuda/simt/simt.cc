@@ -17,8 +17,8 @@ namespace {
 constexpr size_t kStackBytes = size_t{64} << 10;
 constexpr unsigned kWarp = 32;
 
-// A place to go on from. swapcontext makes a system call each time; longjmp makes none, but AddressSanitizer takes it for a
-// return to an outer frame.
+// A place to go on from. swapcontext makes a system call each time; longjmp makes none, but AddressSanitizer
+// takes it for a return to an outer frame.
 #ifdef __SANITIZE_ADDRESS__
 constexpr bool kJumps = false;
 #else
@@ -55,7 +55,8 @@ struct Block {
   Spot scheduler;
   unsigned current = 0;
   const std::function<void()>* body = nullptr;
-  bool barriers = true;  // false: threads run one after the other, on the stack of whoever waits for the device
+  // False: threads run one after the other, on the stack of whoever waits for the device.
+  bool barriers = true;
 };
 Block block;
 
@@ -161,8 +162,7 @@ void SimtAccelerator::Copy(void* to, const void* from, size_t bytes) {
 void SimtAccelerator::CopyFromHost(void* to, const void* from, size_t bytes) {
   HALFTONE_CHECK(recording_ == nullptr);
   const auto* begin = static_cast<const char*>(from);
-  Later(
-      [to, data = std::vector<char>(begin, begin + bytes)] { std::memcpy(to, data.data(), data.size()); });
+  Later([to, data = std::vector<char>(begin, begin + bytes)] { std::memcpy(to, data.data(), data.size()); });
 }
 
 void SimtAccelerator::FillZero(void* to, size_t bytes) {

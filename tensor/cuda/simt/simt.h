@@ -1,6 +1,6 @@
 // Runs CUDA kernels on the host: blocks one after the other, the threads of a block as fibers that take turns
-// at
-// __syncthreads() and at a warp's shuffles. Slow, deterministic, and for tests only.
+// where they wait for each other, at __syncthreads() and a warp's shuffles. Slow, deterministic, and for
+// tests only.
 //
 // Kernels run when the device is waited for, not when they are launched: a host that does not wait sees what
 // it would see with a GPU.
@@ -81,7 +81,9 @@ class SimtAccelerator : public Accelerator {
   // barriers: whether threads may wait for each other, which takes a fiber each.
   void Enqueue(int64_t blocks, int threads, bool barriers, std::function<void()> body);
   // Anything else, in its turn.
-  void Later(std::function<void()> what) { (recording_ == nullptr ? queue_ : *recording_).push_back(std::move(what)); }
+  void Later(std::function<void()> what) {
+    (recording_ == nullptr ? queue_ : *recording_).push_back(std::move(what));
+  }
 
  private:
   using Queue = std::vector<std::function<void()>>;

@@ -331,7 +331,8 @@ void RunBackwardLearned(const Tensor& saved, const Tensor& dy, Tensor& gradient)
     cuda::Launch(device, {.blocks = blocks}, LearnedSumsKernel<Function, T>, n, saved.device_data<T>(),
                  dy.device_data<T>(), sums.device_data<double>());
   });
-  auto* const add = gradient.dtype() == DType::kF64 ? cuda::SumAll<double, double> : cuda::SumAll<double, float>;
+  auto* const add =
+      gradient.dtype() == DType::kF64 ? cuda::SumAll<double, double> : cuda::SumAll<double, float>;
   add(sums, 1, gradient);
 }
 

@@ -10,8 +10,8 @@
 #define HWY_TARGET_INCLUDE "tensor/ops/activation/activation_kernels.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
-#include "tensor/ops/simd/vector_math-inl.h"
 #include "tensor/ops/simd/simd_float-inl.h"
+#include "tensor/ops/simd/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace halftone::ops {

@@ -44,8 +44,9 @@ BatchNormResult BatchNormForward(const Tensor& x, const Tensor& gamma, const Ten
                                  Tensor& running_mean, Tensor& running_var, const BatchNormOptions& options,
                                  const Tensor& residual = Tensor());
 
-// Running statistics that a batch has moved, [C] each, take the place of the old ones, and `batches` (i64, one element)
-// counts it; unless one of them is not finite: then the batch overflowed, and is to leave no trace.
+// Running statistics that a batch has moved, [C] each, take the place of the old ones, and `batches` (i64,
+// one element) counts it; unless one of them is not finite: then the batch overflowed, and is to leave no
+// trace.
 void KeepRunningStatistics(const Tensor& moved_mean, const Tensor& moved_var, Tensor& running_mean,
                            Tensor& running_var, Tensor& batches);
 

@@ -25,8 +25,8 @@ struct BatchNormMoments {
   std::vector<double> mean, variance;  // biased
 };
 
-// y = f((x - mean) * scale + shift [+ residual]) for each channel; everything rounded to the dtype of the arithmetic when
-// used.
+// y = f((x - mean) * scale + shift [+ residual]) for each channel; everything rounded to the dtype of the
+// arithmetic when used.
 struct BatchNormAffine {
   std::vector<double> mean, scale, shift;
 };

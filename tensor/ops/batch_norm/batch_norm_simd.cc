@@ -184,8 +184,7 @@ HWY_INLINE void InputGradientRow(const T* HWY_RESTRICT x, const T* HWY_RESTRICT 
                                  const BatchNormColumns& columns, T* HWY_RESTRICT dx) {
   ForVectors(n, [&](auto d, size_t c) HWY_ATTR {
     const auto centred = hn::Sub(LoadFloats(d, x + c), hn::LoadU(d, columns.mean + c));
-    const auto passed =
-        Passed<kActivation>(d, Normalised(d, centred, columns, c), LoadFloats(d, dy + c));
+    const auto passed = Passed<kActivation>(d, Normalised(d, centred, columns, c), LoadFloats(d, dy + c));
     const auto g = hn::Sub(passed, hn::LoadU(d, columns.mean_dy + c));
     const auto gradient = hn::Sub(hn::Mul(g, hn::LoadU(d, columns.scale + c)),
                                   hn::Mul(centred, hn::LoadU(d, columns.slope + c)));
@@ -472,7 +471,8 @@ void SimdInputGradient(const BatchNormProblem& p, const void* x, const void* dy,
                                     .slope = slope.data()};
   ForRows(p, cut, [&](size_t begin, size_t end) {
     HWY_DYNAMIC_DISPATCH(InputGradientOf)
-    (p.dtype, p.activation, At(p, x, begin), At(p, dy, begin), end - begin, cut.width, columns, At(p, dx, begin));
+    (p.dtype, p.activation, At(p, x, begin), At(p, dy, begin), end - begin, cut.width, columns,
+     At(p, dx, begin));
   });
 }
 

@@ -72,7 +72,8 @@ Tensor Backward(const Tensor& input, const Tensor& target, const Seed& seed, Red
   Visit(input, target, [&](const auto* x, const auto* t, auto arithmetic) {
     using A = decltype(arithmetic);
     using X = std::decay_t<decltype(*x)>;
-    const A factor = static_cast<A>(reduction == Reduction::kMean ? seed.value() / static_cast<double>(n) : seed.value());
+    const A factor =
+        static_cast<A>(reduction == Reduction::kMean ? seed.value() / static_cast<double>(n) : seed.value());
     X* to = gradient.data<X>();
     ParallelFor(n, kBlock, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
@@ -124,7 +125,8 @@ Tensor CountBinaryCorrect(const Tensor& logits, const Tensor& labels) {
   *count.data<int64_t>() = VisitFloat(logits.dtype(), [&](auto type) {
     const auto* z = logits.data<decltype(type)>();
     int64_t correct = 0;
-    for (int64_t i = 0; i < labels.elements(); ++i) correct += BinaryCorrect(static_cast<double>(z[i]), label[i]);
+    for (int64_t i = 0; i < labels.elements(); ++i)
+      correct += BinaryCorrect(static_cast<double>(z[i]), label[i]);
     return correct;
   });
   return count;

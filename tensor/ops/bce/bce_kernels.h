@@ -13,7 +13,9 @@ namespace halftone::ops {
 constexpr float BinaryTarget(int64_t label, double smoothing) {
   return static_cast<float>((1 - smoothing) * static_cast<double>(label) + smoothing / 2);
 }
-constexpr bool BinaryCorrect(double logit, int64_t label) { return logit == logit && (logit > 0) == (label == 1); }
+constexpr bool BinaryCorrect(double logit, int64_t label) {
+  return logit == logit && (logit > 0) == (label == 1);
+}
 
 struct BceKernels {
   void (*targets)(const Tensor& labels, double smoothing, Tensor& targets);

@@ -116,7 +116,8 @@ TEST(BceTest, SixteenBitLogitsAreComputedInFloat32) {
   EXPECT_EQ(ToDoubles(loss),
             ToDoubles(BceWithLogitsForward(FromDoubles(device, DType::kF32, {5}, ToDoubles(half)), target)));
   const Tensor gradient = BceWithLogitsBackward(half, target, 5000);
-  EXPECT_TRUE(SameBits(BceWithLogitsBackward(half, target, FromDoubles(device, DType::kF32, {}, {5000})), gradient));
+  EXPECT_TRUE(
+      SameBits(BceWithLogitsBackward(half, target, FromDoubles(device, DType::kF32, {}, {5000})), gradient));
   EXPECT_EQ(gradient.dtype(), DType::kF16);
   EXPECT_EQ(ToDoubles(gradient)[0], 1000);
   EXPECT_EQ(ToDoubles(gradient)[1], -1000);

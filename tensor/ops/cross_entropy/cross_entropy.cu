@@ -75,7 +75,7 @@ void ForwardOf(const Tensor& logits, const Tensor& labels, const CrossEntropyOpt
                losses.template device_data<A>(), result.log_sum_exp.device_data<A>());
   if (each) return;
   cuda::SumAll<A, A>(losses, options.reduction == Reduction::kMean ? static_cast<double>(rows) : 1,
-                       result.loss);
+                     result.loss);
 }
 
 template <typename T, typename A = cuda::Wide<T>>

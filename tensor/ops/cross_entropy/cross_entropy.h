@@ -6,7 +6,8 @@
 // Label smoothing: Szegedy et al.: "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
 //
 // Logits are of any float dtype; the arithmetic is float, or double for f64. Labels are i64 in [0, C):
-// anything else is a bug, which ends the program, or stops an accelerator with an error (Accelerator::status).
+// anything else is a bug, which ends the program, or stops an accelerator with an error
+// (Accelerator::status).
 #ifndef HALFTONE_TENSOR_OPS_CROSS_ENTROPY_CROSS_ENTROPY_H_
 #define HALFTONE_TENSOR_OPS_CROSS_ENTROPY_CROSS_ENTROPY_H_
 
@@ -46,8 +47,8 @@ CrossEntropyResult CrossEntropyForward(const Tensor& logits, const Tensor& label
 Tensor CrossEntropyBackward(const Tensor& logits, const Tensor& labels, const Tensor& log_sum_exp,
                             const Seed& seed, const CrossEntropyOptions& options);
 
-// How many rows' largest logit is the label's, i64 []; of equal ones the first counts as largest. A row with a NaN is
-// wrong.
+// How many rows' largest logit is the label's, i64 []; of equal ones the first counts as largest. A row with
+// a NaN is wrong.
 Tensor CountCorrect(const Tensor& logits, const Tensor& labels);
 
 }  // namespace halftone::ops

@@ -9,8 +9,9 @@ void AddOf(const Tensor& a, const Tensor& b, Tensor& y) {
   const T* from_a = a.device_data<T>();
   const T* from_b = b.device_data<T>();
   T* to = y.device_data<T>();
-  cuda::ForEach(y.device(), y.elements(),
-                [=] __device__(int64_t i) { cuda::Store(to + i, cuda::Load(from_a + i) + cuda::Load(from_b + i)); });
+  cuda::ForEach(y.device(), y.elements(), [=] __device__(int64_t i) {
+    cuda::Store(to + i, cuda::Load(from_a + i) + cuda::Load(from_b + i));
+  });
 }
 
 template <typename T>
@@ -18,7 +19,8 @@ void ScaleOf(const Tensor& a, double factor, Tensor& y) {
   const T* from = a.device_data<T>();
   T* to = y.device_data<T>();
   const auto f = static_cast<cuda::Wide<T>>(factor);
-  cuda::ForEach(y.device(), y.elements(), [=] __device__(int64_t i) { cuda::Store(to + i, f * cuda::Load(from + i)); });
+  cuda::ForEach(y.device(), y.elements(),
+                [=] __device__(int64_t i) { cuda::Store(to + i, f * cuda::Load(from + i)); });
 }
 
 template <typename T>
@@ -42,8 +44,10 @@ bool AllFinite(const Tensor& t) {
 const ElementwiseKernels kElementwiseKernels = {
     .add = [](const Tensor& a, const Tensor& b,
               Tensor& y) { VisitFloat(y.dtype(), [&](auto type) { AddOf<decltype(type)>(a, b, y); }); },
-    .scale = [](const Tensor& a, double factor,
-                Tensor& y) { VisitFloat(y.dtype(), [&](auto type) { ScaleOf<decltype(type)>(a, factor, y); }); },
+    .scale =
+        [](const Tensor& a, double factor, Tensor& y) {
+          VisitFloat(y.dtype(), [&](auto type) { ScaleOf<decltype(type)>(a, factor, y); });
+        },
     .all_finite = AllFinite,
 };
 

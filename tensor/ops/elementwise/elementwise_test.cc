@@ -61,7 +61,8 @@ TEST(ElementwiseTest, AddsAndScales) {
 
 TEST(ElementwiseTest, ReadsOneElementAndFindsWhatIsNotFinite) {
   Device& device = TestDevice();
-  const double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  const double infinity = std::numeric_limits<double>::infinity(),
+               nan = std::numeric_limits<double>::quiet_NaN();
   for (const DType dtype : kFloatDTypes) {
     EXPECT_EQ(Item(FromDoubles(device, dtype, {1, 1}, {-1.5})), -1.5);
     EXPECT_TRUE(AllFinite(FromDoubles(device, dtype, {3}, {0, -2, 65504})));

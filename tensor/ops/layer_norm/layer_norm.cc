@@ -41,15 +41,16 @@ LayerNormGradients Backward(const LayerNormProblem& problem, const Tensor& x, co
     kernels->backward(x, mean, normalised, gamma, inv_std, dy, gradients);
     return gradients;
   }
-  Choose(problem.dtype).backward(problem, {.x = x.raw(),
-                                           .gamma = gamma.raw(),
-                                           .mean = mean.raw(),
-                                           .inv_std = inv_std.raw(),
-                                           .dy = dy.raw(),
-                                           .dx = gradients.dx.raw(),
-                                           .dgamma = gradients.dgamma.raw(),
-                                           .dbeta = gradients.dbeta.raw(),
-                                           .normalised = normalised.raw()});
+  Choose(problem.dtype)
+      .backward(problem, {.x = x.raw(),
+                          .gamma = gamma.raw(),
+                          .mean = mean.raw(),
+                          .inv_std = inv_std.raw(),
+                          .dy = dy.raw(),
+                          .dx = gradients.dx.raw(),
+                          .dgamma = gradients.dgamma.raw(),
+                          .dbeta = gradients.dbeta.raw(),
+                          .normalised = normalised.raw()});
   return gradients;
 }
 

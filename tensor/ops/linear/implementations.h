@@ -45,7 +45,7 @@ absl::Span<const LinearImplementation> LinearImplementations();
 extern const LinearImplementation kLinearOneDnn;
 // Float32 arithmetic of few rows of x, without a widened copy of 16-bit weights: a forward of its own.
 extern const LinearImplementation kLinearPanels;
-// 16-bit storage, float32 arithmetic by oneDNN.
+// 16-bit storage, float32 arithmetic.
 extern const LinearImplementation kLinearWidened;
 // The definition, in double, one rounding at the end. Slow.
 extern const LinearImplementation kLinearReference;

@@ -2,8 +2,8 @@
 //
 //   y[n, i, j, (c * size + a) * size + b] = x[n, i * size + a, j * size + b, c]
 //
-// [N, H, W, C] -> [N, H / size, W / size, C * size^2]: the features are in the order (channel, row, column) of
-// PyTorch's unfold. Values are moved, not computed, so that the backward is the inverse.
+// [N, H, W, C] -> [N, H / size, W / size, C * size^2]: the features are in the order (channel, row, column)
+// of PyTorch's unfold. Values are moved, not computed, so that the backward is the inverse.
 #ifndef HALFTONE_TENSOR_OPS_PATCHES_PATCHES_H_
 #define HALFTONE_TENSOR_OPS_PATCHES_PATCHES_H_
 

@@ -1,6 +1,6 @@
-// Vectors of exp, expm1, log1p and the normal distribution in float32, where activations and softmax need them. A NaN
-// stays NaN. The largest errors, in units in the last place, are those of instruction sets with fused
-// multiply-add; without, half a unit more.
+// Vectors of exp, expm1, log1p and the normal distribution in float32, where activations and softmax need
+// them. A NaN stays NaN. The largest errors, in units in the last place, are those of instruction sets with
+// fused multiply-add; without, half a unit more.
 //
 // The coefficients are weighted least-squares fits over Chebyshev nodes (for the rational one, iterated
 // towards equal errors as by C. L. Lawson 1961), computed with 40 digits and rounded to float32; the errors

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
@@ -100,16 +101,29 @@ absl::Status MakeDirectories(const std::string& path) {
 }
 
 absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string& path) {
-  std::string temporary = absl::StrCat(path, ".tmp", getpid());
-  std::FILE* file = std::fopen(temporary.c_str(), "wbe");
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  // What a shell has redirected is not to be replaced under its feet.
+  const bool redirected =
+      path == "/dev/stdout" || path == "/dev/stderr" || absl::StartsWith(path, "/dev/fd/");
+  const fs::path linked = redirected ? fs::path() : fs::canonical(path, ignored);
+  const std::string target = linked.empty() ? path : linked.string();
+  const fs::file_status status = fs::status(target, ignored);
+  if (fs::is_directory(status)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is a folder; expected the name of a file to write"));
+  }
+  const bool as_it_is = redirected || (fs::exists(status) && !fs::is_regular_file(status));
+  std::string temporary = as_it_is ? "" : absl::StrCat(target, ".tmp", getpid());
+  std::FILE* file = std::fopen(as_it_is ? target.c_str() : temporary.c_str(), as_it_is ? "abe" : "wbe");
   if (file == nullptr) return ErrnoError("create", path);
-  return std::unique_ptr<AtomicFile>(new AtomicFile(path, std::move(temporary), file));
+  return std::unique_ptr<AtomicFile>(new AtomicFile(target, std::move(temporary), file));
 }
 
 AtomicFile::~AtomicFile() {
   if (file_ == nullptr) return;
   std::fclose(file_);
-  unlink(temporary_.c_str());
+  if (!temporary_.empty()) unlink(temporary_.c_str());
 }
 
 absl::Status AtomicFile::Append(absl::string_view bytes) {
@@ -118,6 +132,12 @@ absl::Status AtomicFile::Append(absl::string_view bytes) {
 }
 
 absl::Status AtomicFile::Commit() {
+  if (temporary_.empty()) {
+    const bool written = std::fflush(file_) == 0;
+    const absl::Status status = written ? absl::OkStatus() : ErrnoError("write", path_);
+    std::fclose(std::exchange(file_, nullptr));
+    return status;
+  }
   if (std::fflush(file_) != 0 || fsync(fileno(file_)) != 0) return ErrnoError("write", path_);
   std::FILE* file = std::exchange(file_, nullptr);
   if (std::fclose(file) != 0 || std::rename(temporary_.c_str(), path_.c_str()) != 0) {

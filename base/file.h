@@ -31,7 +31,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path);
 absl::Status MakeDirectories(const std::string& path);
 
 // A file that appears under its name only when it is whole: written to a temporary name beside it, synced,
-// renamed.
+// renamed. A link stays one, to a file that is replaced; a pipe or a device is written to as it is.
 //
 //   ASSIGN_OR_RETURN(auto file, AtomicFile::Create(path));
 //   RETURN_IF_ERROR(file->Append(bytes));
@@ -50,7 +50,8 @@ class AtomicFile {
   AtomicFile(std::string path, std::string temporary, std::FILE* file)
       : path_(std::move(path)), temporary_(std::move(temporary)), file_(file) {}
 
-  std::string path_, temporary_;
+  std::string path_;
+  std::string temporary_;  // empty: written as it is
   std::FILE* file_;
 };
 

@@ -1,7 +1,12 @@
 #include "base/file.h"
 
+#include <sys/stat.h>
+
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
 
 #include "gtest/gtest.h"
 
@@ -76,6 +81,42 @@ TEST(FileTest, InputsThatExistNowhereKeepTheUsersName) {
   ASSERT_TRUE(WriteFileAtomically(::testing::TempDir() + "/mine", "x").ok());
   EXPECT_EQ(ReadFile(ResolveInputPath("mine")).value(), "x");
   unsetenv("BUILD_WORKING_DIRECTORY");
+}
+
+TEST(FileTest, ALinkStaysOne) {
+  const std::string dir = Fresh("link");
+  ASSERT_TRUE(WriteFileAtomically(dir + "/there", "old").ok());
+  std::filesystem::create_symlink("there", dir + "/link");
+  ASSERT_TRUE(WriteFileAtomically(dir + "/link", "new").ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(dir + "/link"));
+  EXPECT_EQ(ReadFile(dir + "/there").value(), "new");
+  EXPECT_EQ(Entries(dir), 2);
+}
+
+TEST(FileTest, PipesAndDevicesAreWrittenToAsTheyAre) {
+  const std::string dir = Fresh("pipe"), pipe = dir + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::string read;
+  std::thread reader([&] {
+    std::ifstream in(pipe);
+    std::getline(in, read);
+  });
+  EXPECT_TRUE(WriteFileAtomically(pipe, "through\n").ok());
+  reader.join();
+  EXPECT_EQ(read, "through");
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_EQ(Entries(dir), 1);
+
+  // By a link, so that nothing is lost where the test fails.
+  std::filesystem::create_symlink("/dev/full", dir + "/full");
+  EXPECT_EQ(WriteFileAtomically(dir + "/full", "x").code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
+}
+
+TEST(FileTest, AFolderIsNoFileToWrite) {
+  const std::string dir = Fresh("folder");
+  EXPECT_EQ(WriteFileAtomically(dir, "x").code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Entries(dir), 0);
 }
 
 }  // namespace

@@ -126,10 +126,10 @@ absl::Status Run() {
   }
   if (other_seeds != 0) return absl::InternalError("the seed changes nothing");
   PointBatches all(device, points, /*batch_size=*/60, /*seed=*/1);
-  const double accuracy = trainer.Evaluate(all).accuracy;
+  ASSIGN_OR_RETURN(const Evaluation evaluation, trainer.Evaluate(all));
   absl::PrintF("%d batches, each the same from a source that starts at it\naccuracy %.1f %%\n", steps,
-               100 * accuracy);
-  return accuracy > 0.95 ? absl::OkStatus() : absl::InternalError("it did not learn");
+               100 * evaluation.accuracy);
+  return evaluation.accuracy > 0.95 ? absl::OkStatus() : absl::InternalError("it did not learn");
 }
 
 }  // namespace

@@ -115,7 +115,7 @@ absl::Status Train(absl::string_view recipe_name, DType expected, const Dataset&
     if (p->master().dtype() != DType::kF32) return absl::InternalError("a weight is not float32");
     if (expected == DType::kF32) absl::PrintF("  %s\n", p->path());
   }
-  const Evaluation evaluation = trainer.Evaluate(*test);
+  ASSIGN_OR_RETURN(const Evaluation evaluation, trainer.Evaluate(*test));
   absl::PrintF("  loss %.3f, accuracy %.0f %% (by chance 10 %%)\n", evaluation.loss,
                100 * evaluation.accuracy);
   return evaluation.accuracy > 0.25 ? absl::OkStatus() : absl::InternalError("it did not learn");

@@ -6,8 +6,9 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "fp16/convert.cc"
-#include "fp16/float_vectors-inl.h"
 #include "hwy/foreach_target.h"  // must come before highway.h
+
+#include "fp16/float_vectors-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();

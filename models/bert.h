@@ -7,7 +7,6 @@
 #ifndef HALFTONE_MODELS_BERT_H_
 #define HALFTONE_MODELS_BERT_H_
 
-#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -18,21 +17,12 @@
 #include "nn/embedding.h"
 #include "nn/functional.h"
 #include "nn/layers.h"
+#include "tensor/ops/tokens/tokens.h"
 
 namespace halftone::models {
 
 inline constexpr nn::Init kBertInit = nn::Init::Normal(0.02);
 inline constexpr double kBertEps = 1e-12;
-
-// Plane `plane` of tokens [B, 3, S]: [B, S].
-inline Tensor TokenPlane(const Tensor& tokens, int64_t plane) {
-  const int64_t batch = tokens.shape()[0], length = tokens.shape()[2];
-  Tensor out = Tensor::Empty(tokens.device(), DType::kI64, {batch, length});
-  for (int64_t b = 0; b < batch; ++b) {
-    std::copy_n(tokens.data<int64_t>() + (3 * b + plane) * length, length, out.data<int64_t>() + b * length);
-  }
-  return out;
-}
 
 // dropout(norm(word + type + position)): [B, 3, S] -> [B, S, width].
 class BertEmbeddings : public nn::Module {
@@ -45,10 +35,8 @@ class BertEmbeddings : public nn::Module {
         dropout_(c.dropout) {}
 
   nn::Variable Forward(const nn::Variable& tokens) override {
-    const Tensor words = TokenPlane(tokens.value(), 0), types = TokenPlane(tokens.value(), 2);
-    Tensor positions = Tensor::Empty(words.device(), DType::kI64, words.shape());
-    const int64_t length = words.shape()[1];
-    for (int64_t i = 0; i < positions.elements(); ++i) positions.data<int64_t>()[i] = i % length;
+    const Tensor words = ops::TokenPlane(tokens.value(), 0), types = ops::TokenPlane(tokens.value(), 2);
+    const Tensor positions = ops::TokenPositions(words);
     return dropout_(
         norm_(nn::SumOfEmbeddings(tokens.graph(), {{word_, words}, {type_, types}, {position_, positions}})));
   }
@@ -80,11 +68,12 @@ class BertSelfAttention : public nn::Module, public nn::Quantizable {
   // mask: int64 [B, S], 0 where a token is padding; or undefined.
   nn::Variable Forward(const nn::Variable& x, const Tensor& mask) {
     const nn::ModuleScope scope(x.graph(), path());
-    return nn::Attention(query_(x), key_(x), value_(x), mask,
-                         {.heads = heads_,
-                          .dropout = dropout_,
-                          .stream = x.graph().rng().Stream(HashStream(path())),
-                          .quantizers = &quantizers_});
+    nn::AttentionOptions options = {.heads = heads_, .quantizers = &quantizers_};
+    if (dropout_ > 0 && x.graph().training()) {
+      options.dropout = dropout_;
+      options.stream = x.graph().rng().Stream(HashStream(path()));
+    }
+    return nn::Attention(query_(x), key_(x), value_(x), mask, options);
   }
   nn::Variable Forward(const nn::Variable& x) override { return Forward(x, Tensor()); }
   void Visit(nn::Visitor& v) override {
@@ -161,7 +150,7 @@ class Bert : public nn::Module {
 
   nn::Variable Forward(const nn::Variable& tokens) override {
     HALFTONE_CHECK(tokens.shape().rank() == 3 && tokens.shape()[1] == 3);
-    const Tensor mask = TokenPlane(tokens.value(), 1);
+    const Tensor mask = ops::TokenPlane(tokens.value(), 1);
     nn::Variable x = embeddings_(tokens);
     for (const auto& layer : layers_) x = layer->Forward(x, mask);
     return nn::Activate(*ops::FindActivation("tanh"), pooler_(nn::FirstToken(x)));

@@ -286,6 +286,7 @@ Variable LayerNorm::Forward(const Variable& input) {
 }
 
 Variable DropoutLayer::Forward(const Variable& x) {
+  if (p_ == 0 || !x.graph().training()) return x;  // draws nothing: steps stay alike
   return Dropout(x, p_, x.graph().rng().Stream(HashStream(path())));
 }
 

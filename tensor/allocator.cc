@@ -42,32 +42,39 @@ CachingAllocator::~CachingAllocator() {
 }
 
 void* CachingAllocator::Allocate(size_t bytes) {
+  if (void* const pointer = TryAllocate(bytes)) return pointer;
+  absl::ReleasableMutexLock lock(&mutex_);
+  const bool in_pool = pool_ != nullptr;  // a recording: nothing can be waited for
+  lock.Release();
+  if (!in_pool) {
+    ReleaseCached();
+    if (void* const pointer = TryAllocate(bytes)) return pointer;
+  }
+  const std::string what = accelerator_ == nullptr ? "memory" : accelerator_->Name() + "'s memory";
+  const std::string free = accelerator_ == nullptr ? ""
+                                                   : absl::StrFormat(", and at most %.0f MiB would fit",
+                                                                     Mebibytes(accelerator_->FreeBytes()));
+  throw OutOfMemory(
+      absl::StrFormat("out of %s: %.1f MiB were asked for, %.1f MiB are held%s; take smaller batches, or "
+                      "a narrower precision",
+                      what, Mebibytes(bytes), Mebibytes(static_cast<size_t>(stats().live_bytes)), free));
+}
+
+void* CachingAllocator::TryAllocate(size_t bytes) {
   const size_t capacity = CapacityFor(bytes);
   absl::MutexLock lock(&mutex_);
   void* pointer = nullptr;
   size_t got = capacity;
   if (pool_ != nullptr) pointer = Take(pool_->cached, capacity, &got);
+  const bool pooled = pointer != nullptr;
   if (pointer == nullptr) pointer = Take(cached_, capacity, &got);
   if (pointer == nullptr) {
     pointer = SystemAllocate(capacity);
-    if (pointer == nullptr && pool_ == nullptr) {
-      ReleaseCachedLocked();
-      pointer = SystemAllocate(capacity);
-    }
-    if (pointer == nullptr) {
-      const std::string what = accelerator_ == nullptr ? "memory" : accelerator_->Name() + "'s memory";
-      const std::string free =
-          accelerator_ == nullptr
-              ? ""
-              : absl::StrFormat(", and at most %.0f MiB would fit", Mebibytes(accelerator_->FreeBytes()));
-      throw OutOfMemory(
-          absl::StrFormat("out of %s: %.1f MiB were asked for, %.1f MiB are held%s; take smaller batches, or "
-                          "a narrower precision",
-                          what, Mebibytes(bytes), Mebibytes(static_cast<size_t>(stats_.live_bytes)), free));
-    }
+    if (pointer == nullptr) return nullptr;
     stats_.reserved_bytes += static_cast<int64_t>(capacity);
     ++stats_.system_allocations;
   }
+  if (pool_ != nullptr && !pooled) pool_->bytes += static_cast<int64_t>(got);
   in_use_.emplace(pointer, Block{got, bytes, pool_});
   stats_.live_bytes += static_cast<int64_t>(bytes);
   stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.live_bytes);
@@ -110,13 +117,14 @@ std::shared_ptr<void> CachingAllocator::EndPool() {
           }};
 }
 
-void CachingAllocator::ReleaseCached() {
-  absl::MutexLock lock(&mutex_);
-  ReleaseCachedLocked();
+int64_t CachingAllocator::PoolBytes(const std::shared_ptr<void>& pool) {
+  return static_cast<const Pool*>(pool.get())->bytes;
 }
 
-void CachingAllocator::ReleaseCachedLocked() {
+void CachingAllocator::ReleaseCached() {
+  // Before the lock: what ends may free blocks.
   if (accelerator_ != nullptr) accelerator_->Synchronize();
+  absl::MutexLock lock(&mutex_);
   for (const auto& [capacity, pointer] : cached_) {
     accelerator_ == nullptr ? std::free(pointer) : accelerator_->Free(pointer);
     stats_.reserved_bytes -= static_cast<int64_t>(capacity);

@@ -57,6 +57,8 @@ class CachingAllocator {
   // handle lives: for what goes on using the addresses. One at a time.
   void BeginPool();
   std::shared_ptr<void> EndPool();  // not after the allocator
+  // What the memory of such a handle takes.
+  static int64_t PoolBytes(const std::shared_ptr<void>& pool);
 
   // Gives cached blocks back to the system.
   void ReleaseCached();
@@ -68,6 +70,7 @@ class CachingAllocator {
   using Cache = std::multimap<size_t, void*>;  // capacity -> block
   struct Pool {
     Cache cached;
+    int64_t bytes = 0;
     bool open = true;  // false: its handle is gone, and its blocks are everybody's
   };
   struct Block {
@@ -79,8 +82,8 @@ class CachingAllocator {
   // Takes the smallest block that fits, unless an eighth of it or more would be wasted; null: there is none.
   static void* Take(Cache& cache, size_t capacity, size_t* got);
   // Null: there is no more.
+  void* TryAllocate(size_t bytes);
   void* SystemAllocate(size_t capacity) const;
-  void ReleaseCachedLocked();  // under mutex_
 
   Accelerator* const accelerator_;
   mutable absl::Mutex mutex_;

@@ -45,6 +45,10 @@ class Device {
     if (accelerator_ != nullptr) accelerator_->Synchronize();
   }
 
+  // The first thing that went wrong on the accelerator. To be looked at after waiting for what it gave,
+  // before that is believed.
+  absl::Status status() const { return accelerator_ == nullptr ? absl::OkStatus() : accelerator_->status(); }
+
   // What an accelerator has of an op is a struct of functions, declared beside the op: K. Null: the host
   // computes it.
   template <typename K>

@@ -7,4 +7,6 @@ Device& TestDevice() {
   return device;
 }
 
+bool LimitMemory(size_t) { return false; }
+
 }  // namespace halftone

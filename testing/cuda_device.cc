@@ -46,4 +46,6 @@ Device& TestDevice() {
   return Gpu().device == nullptr ? none : *Gpu().device;
 }
 
+bool LimitMemory(size_t) { return false; }
+
 }  // namespace halftone

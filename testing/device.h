@@ -9,6 +9,9 @@ namespace halftone {
 // The same one for a whole process.
 Device& TestDevice();
 
+// Leaves it so much memory beside what is allocated; false where that cannot be said.
+bool LimitMemory(size_t bytes);
+
 }  // namespace halftone
 
 #endif  // HALFTONE_TESTING_DEVICE_H_

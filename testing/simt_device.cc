@@ -19,4 +19,9 @@ Device& TestDevice() {
   return device;
 }
 
+bool LimitMemory(size_t bytes) {
+  simt::Of(TestDevice()).set_free_bytes(bytes);
+  return true;
+}
+
 }  // namespace halftone

@@ -8,6 +8,7 @@
 // A table on stdout; progress and errors (one line) on stderr. Exit code: 0 done, 1 an error.
 
 #include "train/evaluation/allocate_bits.h"
+#include "tensor/allocator.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -69,6 +70,8 @@ int main(int argc, char** argv) {
   try {
     const absl::Status status = Allocate(folders, std::move(sets));
     if (!status.ok()) return halftone::Fail("allocate_bits", status);
+  } catch (const halftone::OutOfMemory& error) {
+    return halftone::Fail("allocate_bits", absl::ResourceExhaustedError(error.what()));
   } catch (const std::bad_alloc&) {
     return halftone::Fail("allocate_bits",
                           absl::ResourceExhaustedError("out of memory; lower data.batch_size"));

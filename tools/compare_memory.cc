@@ -25,6 +25,7 @@
 #include "models/model.h"
 #include "nn/graph.h"
 #include "nn/module.h"
+#include "tensor/allocator.h"
 #include "train/checkpoint/pretrained.h"
 
 namespace halftone {
@@ -158,7 +159,12 @@ absl::Status Run(int argc, char** argv) {
 }  // namespace halftone
 
 int main(int argc, char** argv) {
-  const absl::Status status = halftone::Run(argc, argv);
+  absl::Status status;
+  try {
+    status = halftone::Run(argc, argv);
+  } catch (const halftone::OutOfMemory& error) {
+    status = absl::ResourceExhaustedError(error.what());
+  }
   if (status.ok()) return 0;
   absl::FPrintF(stderr, "compare_memory: %s\n", status.message());
   return 1;

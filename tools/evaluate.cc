@@ -8,6 +8,7 @@
 // A table on stdout; progress and errors (one line) on stderr. Exit code: 0 done, 1 an error.
 
 #include "train/evaluation/evaluate.h"
+#include "tensor/allocator.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -81,6 +82,8 @@ int main(int argc, char** argv) {
     const absl::StatusOr<std::string> report = Evaluate(folders, std::move(sets));
     if (!report.ok()) return halftone::Fail("evaluate", report.status());
     std::fputs(report->c_str(), stdout);
+  } catch (const halftone::OutOfMemory& error) {
+    return halftone::Fail("evaluate", absl::ResourceExhaustedError(error.what()));
   } catch (const std::bad_alloc&) {
     return halftone::Fail("evaluate", absl::ResourceExhaustedError(
                                           "out of memory; lower --batch_size, or compare fewer recipes"));

@@ -7,6 +7,7 @@
 // to keep. Exit code: 0 done, 1 an error (one line on stderr).
 
 #include "train/profile.h"
+#include "tensor/allocator.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -65,6 +66,8 @@ int main(int argc, char** argv) {
   try {
     const absl::Status status = Profile(sets);
     return status.ok() ? 0 : halftone::Fail("profile", status);
+  } catch (const halftone::OutOfMemory& error) {
+    return halftone::Fail("profile", absl::ResourceExhaustedError(error.what()));
   } catch (const std::bad_alloc&) {
     return halftone::Fail(
         "profile", absl::ResourceExhaustedError("out of memory; lower data.batch_size or model.width"));

@@ -9,9 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/file.h"
 #include "base/parallel.h"
 #include "base/status_macros.h"
 #include "train/build.h"
+#include "train/checkpoint/pretrained.h"
 #include "train/config.h"
 #include "train/open_device.h"
 #include "train/trainer.h"
@@ -125,6 +127,9 @@ absl::StatusOr<StepProfile> ProfileTraining(TrainConfig config, int64_t warmup, 
   ASSIGN_OR_RETURN(
       const std::unique_ptr<Trainer> trainer,
       MakeTrainer(config, dataset, batches->batches_per_epoch() * config.run().epochs(), device));
+  if (const std::string& weights = config.model().weights(); !weights.empty()) {
+    RETURN_IF_ERROR(LoadPretrainedWeights(ResolveInputPath(weights), trainer->model()).status());
+  }
   for (int64_t i = 0; i < warmup; ++i) RETURN_IF_ERROR(trainer->Step(batches->Next()).status());
 
   Collector collector(device);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -113,8 +114,8 @@ class Run {
       if (!config_.run().overwrite()) {
         return absl::AlreadyExistsError(
             absl::StrCat(config_.run().out(),
-                         " holds a run already; go on with --set='run { resume: true }', replace it with "
-                         "--set='run { overwrite: true }', or choose another run.out"));
+                         " holds a run already; go on with --resume, replace it with --overwrite (resume and "
+                         "overwrite of run in a config), or choose another run.out"));
       }
       std::filesystem::remove_all(out_ + name, ignored);
     }
@@ -322,7 +323,12 @@ class Run {
   }
 
   absl::Status FinishEpoch() {
-    const Evaluation test = trainer_->Evaluate(*test_batches_);
+    ASSIGN_OR_RETURN(const Evaluation test, trainer_->Evaluate(*test_batches_));
+    if (!std::isfinite(test.loss)) {
+      return absl::AbortedError(
+          absl::StrFormat("the test loss became %f after step %d; lower the learning rate, or check the data",
+                          test.loss, trainer_->step()));
+    }
     EpochMetrics& m = result_.last;
     m = {.epoch = state_.epoch() + 1,
          .step = trainer_->step(),
@@ -363,8 +369,8 @@ class Run {
 
   void Summarise() {
     if (result_.stopped) {
-      progress_.Line(absl::StrFormat("stopped after step %d of %d; go on with --set='run { resume: true }'",
-                                     result_.steps, total_steps_));
+      progress_.Line(
+          absl::StrFormat("stopped after step %d of %d; go on with --resume", result_.steps, total_steps_));
       return;
     }
     if (result_.last.step == 0) {
@@ -411,8 +417,9 @@ absl::StatusOr<RunResult> RunTraining(TrainConfig config, const RunOptions& opti
   try {
     return Run(std::move(config), options).Go();
   } catch (const OutOfMemory& error) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(error.what(), " (data.batch_size is ", batch, "); the newest checkpoint is whole"));
+    // Not ResourceExhausted, which is a full disk's (base/file.h).
+    return absl::FailedPreconditionError(
+        absl::StrCat(error.what(), " (data.batch_size is ", batch, "); what was saved is whole"));
   }
 }
 

@@ -146,7 +146,7 @@ absl::StatusOr<std::vector<StepResult>> Trainer::Finish() {
   std::vector<StepResult> results;
   if (pending_.empty()) return results;
   device_.Synchronize();
-  RETURN_IF_ERROR(device_.accelerator()->status());
+  RETURN_IF_ERROR(device_.status());
   const int64_t taken = step_;
   for (const Pending& pending : std::exchange(pending_, {})) {
     step_ = pending.step;
@@ -167,6 +167,7 @@ absl::StatusOr<StepResult> Trainer::StepOnHost(const Batch& batch) {
   Tally tally;
   DifferentiateParts(batch, Scalar(device_, scaler_.scale()), tally);
   Read(tally, result);
+  RETURN_IF_ERROR(device_.status());
   auto since = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(const std::vector<absl::Span<float>> gradients, nn::GradientsOf(params_));
   std::vector<int64_t> zeros(CountsZeros() ? gradients.size() : 0);
@@ -212,21 +213,24 @@ absl::Status Trainer::StepOnDevice(const Batch& batch) {
   if (CountsZeros()) {
     pending.zeros = Tensor::Empty(device_, DType::kI64, {static_cast<int64_t>(params_.size())});
   }
-  const bool plain = options_.record && !profile_ && !before_update_ && !pending.zeros.defined();
-  if (plain && alike_ && recording_ == nullptr) RETURN_IF_ERROR(Record(pending.batch));
+  const bool plain = record_ && !profile_ && !before_update_ && !pending.zeros.defined();
   if (plain && CanReplay(pending.batch)) {
     recording_->batch.input.CopyFrom(pending.batch.input);
     recording_->batch.labels.CopyFrom(pending.batch.labels);
     device_.accelerator()->Replay(recording_->steps);
+    ForgetWorkingCopies();
     for (const Tensor& t : recording_->tally.losses) pending.tally.losses.push_back(t.Clone());
     for (const Tensor& t : recording_->tally.corrects) pending.tally.corrects.push_back(t.Clone());
     pending.report = recording_->report.Clone();
   } else {
+    MakeRoom();
     const int64_t waits = device_.accelerator()->waits();
     RETURN_IF_ERROR(Compute(pending.batch, pending.zeros, pending.tally));
     pending.report = device_scaler_->Snapshot();
-    alike_ = device_.accelerator()->waits() == waits && !pending.tally.random;
-    if (recording_ != nullptr && recording_->quantize != Quantizes()) recording_ = nullptr;
+    const bool alike = device_.accelerator()->waits() == waits && !pending.tally.random;
+    if (recording_ != nullptr && recording_->quantize != Quantizes()) DropRecording();
+    // At once: nothing that the host knows, and no plan of a library, can have changed in between.
+    if (plain && alike && recording_ == nullptr) RETURN_IF_ERROR(Record(pending.batch));
   }
   pending_.push_back(std::move(pending));
   ++step_;
@@ -252,26 +256,66 @@ absl::Status Trainer::Compute(const Batch& batch, const Tensor& zeros, Tally& ta
   return absl::OkStatus();
 }
 
+// The step that was just taken, once more: it is recorded, not done.
 absl::Status Trainer::Record(const Batch& batch) {
   auto recording = std::make_unique<Recording>();
-  recording->batch = {batch.input.Clone(), batch.labels.Clone()};
   recording->quantize = Quantizes();
+  absl::Status computed;
+  bool begun = false, fits = true;
   device_.allocator().BeginPool();
-  device_.accelerator()->BeginRecording();
-  const absl::Status computed = Compute(recording->batch, Tensor(), recording->tally);
-  recording->report = device_scaler_->Snapshot();
-  recording->steps = device_.accelerator()->EndRecording();
+  try {
+    recording->batch = {batch.input.Clone(), batch.labels.Clone()};
+    device_.accelerator()->BeginRecording();
+    begun = true;
+    computed = Compute(recording->batch, Tensor(), recording->tally);
+    recording->report = device_scaler_->Snapshot();
+  } catch (const OutOfMemory&) {  // there is enough for a step, and not for a second one's memory beside it
+    fits = false;
+    recording->tally = {};
+    nn::ClearGradients(params_);
+    device_scaler_->Abandon();
+  }
+  if (begun) recording->steps = device_.accelerator()->EndRecording();
   recording->pool = device_.allocator().EndPool();
+  ForgetWorkingCopies();
   RETURN_IF_ERROR(computed);
+  if (!fits) {
+    record_ = false;
+    return absl::OkStatus();
+  }
   if (recording->steps == nullptr) return device_.accelerator()->status();
   recording_ = std::move(recording);
   return absl::OkStatus();
 }
 
+// A recorded step makes the working copies that it needs, and changes weights where the host does not see it:
+// what the host thinks of its copies does not hold. Those of 16 bits beside float32 masters are updated with
+// them.
+void Trainer::ForgetWorkingCopies() {
+  for (nn::Parameter* p : params_) {
+    if (p->mutable_working16() == nullptr) p->MarkUpdated();
+  }
+}
+
+// A recording keeps the memory of a step. Where there is not as much again, what is computed beside it needs
+// it: it is recorded anew.
+void Trainer::MakeRoom() {
+  if (recording_ == nullptr) return;
+  const auto free = static_cast<int64_t>(device_.accelerator()->FreeBytes());
+  if (free < CachingAllocator::PoolBytes(recording_->pool)) DropRecording();
+}
+
+void Trainer::DropRecording() {
+  device_.Synchronize();  // it may be under way
+  recording_ = nullptr;
+}
+
 bool Trainer::CanReplay(const Batch& batch) const {
   return recording_ != nullptr && recording_->quantize == Quantizes() &&
          recording_->batch.input.shape() == batch.input.shape() &&
-         recording_->batch.input.dtype() == batch.input.dtype();
+         recording_->batch.input.dtype() == batch.input.dtype() &&
+         recording_->batch.labels.shape() == batch.labels.shape() &&
+         recording_->batch.labels.dtype() == batch.labels.dtype();
 }
 
 absl::StatusOr<StepResult> Trainer::ReadStep(const Pending& pending) {
@@ -350,6 +394,7 @@ absl::Status Trainer::CheckHealth(const StepResult& result, const Batch& batch) 
 // The step once more, on weights and buffers as they are: a skipped step has changed none that it reads.
 // Leaves no gradients.
 OverflowReport Trainer::Explain(const Batch& batch) {
+  MakeRoom();
   OverflowFinder finder;
   for (int64_t part = 0; part < options_.micro_batches && !finder.report().found; ++part) {
     nn::ClearGradients(params_);
@@ -374,7 +419,8 @@ std::string Trainer::FirstNonFinite(const StepResult& result, const Batch& batch
   return absl::StrCat("first in ", report.OneLine());
 }
 
-Evaluation Trainer::Evaluate(BatchSource& batches) {
+absl::StatusOr<Evaluation> Trainer::Evaluate(BatchSource& batches) {
+  MakeRoom();
   double loss_sum = 0;
   int64_t correct = 0, images = 0;
   for (int64_t b = batches.batches_per_epoch(); b > 0; --b) {
@@ -391,8 +437,9 @@ Evaluation Trainer::Evaluate(BatchSource& batches) {
     correct += *nn::CountCorrect(logits.value(), labels).data<int64_t>();
     images += n;
   }
-  return {.loss = loss_sum / static_cast<double>(images),
-          .accuracy = static_cast<double>(correct) / static_cast<double>(images)};
+  RETURN_IF_ERROR(device_.status());
+  return Evaluation{.loss = loss_sum / static_cast<double>(images),
+                    .accuracy = static_cast<double>(correct) / static_cast<double>(images)};
 }
 
 }  // namespace halftone

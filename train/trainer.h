@@ -102,8 +102,9 @@ class Trainer {
   // gradients", "optimizer" and "other", outside of any module.
   void Profile(std::function<void(const nn::ProfileEvent&)> profile) { profile_ = std::move(profile); }
 
-  // One pass over one epoch of batches, with running statistics and without dropout.
-  Evaluation Evaluate(BatchSource& batches);
+  // One pass over one epoch of batches, with running statistics and without dropout. Errors: the
+  // accelerator's.
+  absl::StatusOr<Evaluation> Evaluate(BatchSource& batches);
 
   Device& device() { return device_; }
   nn::Module& model() { return *model_; }
@@ -122,8 +123,7 @@ class Trainer {
   // For resuming: weights and optimiser may lie elsewhere now, and no step of before is replayed.
   void set_step(int64_t step) {
     step_ = step;
-    recording_ = nullptr;
-    alike_ = false;
+    if (recording_ != nullptr) DropRecording();
   }
 
  private:
@@ -163,6 +163,9 @@ class Trainer {
   // From the forward pass to the next loss scale.
   absl::Status Compute(const Batch& batch, const Tensor& zeros, Tally& tally);
   absl::Status Record(const Batch& batch);
+  void ForgetWorkingCopies();
+  void MakeRoom();
+  void DropRecording();
   bool CanReplay(const Batch& batch) const;
   absl::StatusOr<StepResult> ReadStep(const Pending& pending);
   // The end of each step: what its result means, and whether training can go on.
@@ -186,8 +189,8 @@ class Trainer {
   std::vector<Pending> pending_;
   Tensor schedule_now_;                   // DeviceStep::schedule of this step
   std::unique_ptr<Recording> recording_;  // null: there is none
-  bool alike_ = false;                    // the step before this one could have been a recording
   const TrainerOptions options_;
+  bool record_ = options_.record;  // until there is no room for it
   const Rng rng_;
   StepStatistics statistics_;
   std::function<void()> before_update_;

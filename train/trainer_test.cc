@@ -4,6 +4,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "amp/recipe.h"
@@ -19,6 +20,7 @@
 #include "train/checkpoint/numerics_state.h"
 #include "train/checkpoint/state_dict.h"
 #include "train/config.h"
+#include "train/recipe_options.h"
 
 namespace halftone {
 namespace {
@@ -403,6 +405,78 @@ TEST(TrainerTest, StepsThatNobodyWaitsForHaveTheSameBits) {
     EXPECT_EQ(enqueued->scaler().loss_scale().state(), one_by_one->scaler().loss_scale().state());
     const std::vector<Tensor> a = Snapshot(*enqueued), b = Snapshot(*one_by_one);
     for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(SameBits(a[i], b[i])) << i;
+  }
+}
+
+// One batch again and again.
+class OneBatch : public BatchSource {
+ public:
+  explicit OneBatch(Batch batch) : batch_(std::move(batch)) {}
+  Batch Next() override { return batch_; }
+  LoaderPosition position() const override { return {}; }
+  int64_t batches_per_epoch() const override { return 1; }
+
+ private:
+  const Batch batch_;
+};
+
+// What stands between the steps of a training run, evaluations and checkpoints, sees the weights as they are,
+// and changes nothing, whether steps are recorded or not.
+TEST(TrainerTest, WhatStandsBetweenRecordedStepsChangesNothing) {
+  Device& device = TestDevice();
+  for (const char* recipe : {"amp_bf16", "pure_bf16", "pure_fp16", "fp2", "fp8_hybrid"}) {
+    SCOPED_TRACE(recipe);
+    std::vector<double> losses[2];
+    std::vector<Tensor> weights[2];
+    for (const bool record : {false, true}) {
+      auto model = SmallCnn();
+      auto options = RecipeOptions(amp::FindRecipe(recipe).value(), *model);
+      ASSERT_TRUE(options.ok()) << options.status();
+      options->record = record;
+      options->read_every = 2;
+      auto trainer = std::make_unique<Trainer>(device, std::move(model), MakeSgd({.momentum = 0.9}).value(),
+                                               MakeConstantSchedule({}, 0.02, 100).value(),
+                                               GradScaler::Create({.enabled = false}).value(), *options);
+      OneBatch test(ClassBatch(device.host(), 8, 77));
+      for (int i = 0; i < 9; ++i) {
+        ASSERT_TRUE(trainer->Enqueue(ClassBatch(device.host(), 8, i)).ok());
+        if (i < 3 || i % 3 == 0) {
+          const auto evaluation = trainer->Evaluate(test);
+          ASSERT_TRUE(evaluation.ok()) << evaluation.status();
+          losses[record].push_back(evaluation->loss);
+        }
+        if (i < 4) (void)StateDict(trainer->model());  // as a checkpoint looks
+      }
+      ASSERT_TRUE(trainer->Finish().ok());
+      EXPECT_EQ(trainer->recorded(), record && device.accelerator() != nullptr);
+      weights[record] = Snapshot(*trainer);
+    }
+    EXPECT_EQ(losses[0], losses[1]);
+    EXPECT_TRUE(Same(weights[0], weights[1]));
+  }
+}
+
+// A recording keeps a step's memory. Where there is not as much again, steps that are not replayed take that.
+TEST(TrainerTest, RecordsNothingThatItHasNoMemoryFor) {
+  Device& device = TestDevice();
+  for (const int limited_from : {1, 3}) {
+    SCOPED_TRACE(limited_from);
+    std::vector<Tensor> weights[2];
+    for (const bool record : {false, true}) {
+      auto trainer = MakeTrainer(device, SmallCnn(), "fp32", {}, 0.02,
+                                 {.count_zeros_every = 4, .read_every = 4, .record = record});
+      device.allocator().ReleaseCached();
+      for (int i = 0; i < 10; ++i) {
+        const Batch batch = ClassBatch(device.host(), 8, i);
+        if (record && i == limited_from && !LimitMemory(0)) GTEST_SKIP() << "memory has no limit here";
+        const auto results = trainer->Enqueue(batch);
+        ASSERT_TRUE(results.ok()) << results.status();
+      }
+      ASSERT_TRUE(trainer->Finish().ok());
+      LimitMemory(size_t{1} << 40);
+      weights[record] = Snapshot(*trainer);
+    }
+    EXPECT_TRUE(Same(weights[0], weights[1]));
   }
 }
 

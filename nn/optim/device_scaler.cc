@@ -75,6 +75,8 @@ absl::Status DeviceScaler::Unscale(absl::Span<Parameter* const> parameters, cons
   return absl::OkStatus();
 }
 
+void DeviceScaler::Abandon() { unscaled_ = false; }
+
 void DeviceScaler::Update() {
   HALFTONE_CHECK(unscaled_);
   unscaled_ = false;

@@ -55,6 +55,8 @@ class DeviceScaler {
 
   // Sets the next step's scale.
   void Update();
+  // In its place, where a step ends early.
+  void Abandon();
 
   // A copy of what State reads, for reading later. Waits for nothing.
   Tensor Snapshot() const { return report_.Clone(); }

@@ -144,7 +144,7 @@ void ChooseAlgorithm(Calls& calls, const Cublas& cublas, const Key& key, Plan& p
       cublas.handle.get(), plan.operation.get(), plan.first.get(), plan.second.get(), plan.result.get(),
       plan.result.get(), created, 1, &found, &count);
   if (status != CUBLAS_STATUS_NOT_SUPPORTED) calls("cublasLtMatmulAlgoGetHeuristic", status);
-  plan.supported = calls.ok() && count > 0;
+  plan.supported = calls.ok() && count > 0 && found.state == CUBLAS_STATUS_SUCCESS;
   plan.algorithm = found.algo;
 }
 
@@ -205,11 +205,11 @@ bool Run(Device& device, const Product& product, const void* a, const void* b, c
   Calls calls(cuda, product);
   absl::MutexLock lock(&cublas.mutex);
   if (cublas.handle == nullptr) {
+    cublas.workspace = Tensor::Empty(device, DType::kU8, {kWorkspaceBytes});  // first: there may be no more
     cublasLtHandle_t handle = nullptr;
     calls("cublasLtCreate", cublasLtCreate(&handle));
     if (!calls.ok()) return true;
     cublas.handle.reset(handle);
-    cublas.workspace = Tensor::Empty(device, DType::kU8, {kWorkspaceBytes});
   }
   auto found = cublas.plans.find(key);
   if (found == cublas.plans.end())
@@ -242,7 +242,8 @@ void Multiply(Device& device, const Product& product, const void* a, const void*
 
 bool MultiplyAndAdd(Device& device, const Product& product, const void* a, const void* b, const void* bias,
                     void* c) {
-  HALFTONE_CHECK(product.bias && bias != nullptr);
+  // The start of a tensor: plans are chosen for that.
+  HALFTONE_CHECK(product.bias && bias != nullptr && reinterpret_cast<uintptr_t>(bias) % 16 == 0);
   return Run(device, product, a, b, bias, c, 1);
 }
 

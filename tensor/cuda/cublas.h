@@ -27,8 +27,9 @@ struct Float8Matrix {
   const float* scale = nullptr;
 };
 
-// c [m, n] = a b^T, a [m, k], b [n, k], float32 sums times both scales: for GPUs of compute capability 8.9
-// and more. False: cuBLASLt has nothing for that, and nothing was done.
+// c [m, n] = a b^T, a [m, k], b [n, k], sums times both scales, with as many bits as the GPU keeps
+// (Hopper's: 13 or so below the largest term): for GPUs of compute capability 8.9 and more. False: cuBLASLt
+// has nothing for that, and nothing was done.
 bool MultiplyFloat8(Device& device, int64_t m, int64_t n, int64_t k, const Float8Matrix& a,
                     const Float8Matrix& b, float* c);
 

@@ -78,18 +78,23 @@ absl::Status CudaAccelerator::Open() {
   size_t free = 0, total = 0;
   Check("cudaMemGetInfo", cudaMemGetInfo(&free, &total));
   limit_ = free > kLeaveFree ? free - kLeaveFree : 0;
-  for (Staging& s : staging_) {
-    Check("cudaMallocHost", cudaMallocHost(&s.memory, kStagingBytes));
-    Check("cudaEventCreate", cudaEventCreateWithFlags(&s.copied, cudaEventDisableTiming));
+  for (Staging* staging : {&large_, &small_}) {
+    for (Piece& piece : staging->pieces) {
+      Check("cudaMallocHost", cudaMallocHost(&piece.memory, staging->bytes));
+      Check("cudaEventCreate", cudaEventCreateWithFlags(&piece.copied, cudaEventDisableTiming));
+    }
   }
+  (void)cudaGetLastError();  // what was asked and not answered is not the first kernel's error
   return status_;
 }
 
 CudaAccelerator::~CudaAccelerator() {
   if (stream_ != nullptr) (void)cudaStreamSynchronize(stream_);
-  for (const Staging& s : staging_) {
-    if (s.copied != nullptr) (void)cudaEventDestroy(s.copied);
-    if (s.memory != nullptr) (void)cudaFreeHost(s.memory);
+  for (const Staging* staging : {&large_, &small_}) {
+    for (const Piece& piece : staging->pieces) {
+      if (piece.copied != nullptr) (void)cudaEventDestroy(piece.copied);
+      if (piece.memory != nullptr) (void)cudaFreeHost(piece.memory);
+    }
   }
   if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
 }
@@ -139,15 +144,17 @@ void CudaAccelerator::Copy(void* to, const void* from, size_t bytes) {
 
 void CudaAccelerator::CopyFromHost(void* to, const void* from, size_t bytes) {
   HALFTONE_CHECK(!recording_);
+  Staging& staging = bytes <= small_.bytes ? small_ : large_;
   for (size_t done = 0; done < bytes;) {
-    const size_t n = std::min(kStagingBytes, bytes - done);
-    Staging& staging = staging_[next_staging_];
-    next_staging_ = (next_staging_ + 1) % staging_.size();
-    Check("cudaEventSynchronize", cudaEventSynchronize(staging.copied));
-    std::memcpy(staging.memory, static_cast<const char*>(from) + done, n);
+    const size_t n = std::min(staging.bytes, bytes - done);
+    const Piece& piece = staging.pieces[staging.next];
+    staging.next = (staging.next + 1) % staging.pieces.size();
+    // Not counted as a wait: the GPU has work for as long as pieces last.
+    Check("cudaEventSynchronize", cudaEventSynchronize(piece.copied));
+    std::memcpy(piece.memory, static_cast<const char*>(from) + done, n);
     Check("cudaMemcpyAsync",
-          cudaMemcpyAsync(static_cast<char*>(to) + done, staging.memory, n, cudaMemcpyHostToDevice, Use()));
-    Check("cudaEventRecord", cudaEventRecord(staging.copied, stream_));
+          cudaMemcpyAsync(static_cast<char*>(to) + done, piece.memory, n, cudaMemcpyHostToDevice, Use()));
+    Check("cudaEventRecord", cudaEventRecord(piece.copied, stream_));
     done += n;
   }
 }
@@ -157,8 +164,8 @@ void CudaAccelerator::FillZero(void* to, size_t bytes) {
 }
 
 void CudaAccelerator::Synchronize() {
-  if (idle_) return;
   HALFTONE_CHECK(!recording_);
+  if (idle_) return;
   ++waits_;
   Check("cudaStreamSynchronize", cudaStreamSynchronize(stream_));
   idle_ = true;

@@ -3,11 +3,11 @@
 #ifndef HALFTONE_TENSOR_CUDA_CUDA_ACCELERATOR_H_
 #define HALFTONE_TENSOR_CUDA_CUDA_ACCELERATOR_H_
 
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -69,12 +69,16 @@ class CudaAccelerator : public Accelerator {
   CudaAccelerator(int index, GpuProperties properties) : index_(index), properties_(std::move(properties)) {}
   absl::Status Open();
 
-  // Pinned memory through which the host's goes: while one buffer is copied, the next is filled.
-  struct Staging {
+  // Pinned memory through which the host's goes: while one piece is copied, the next is filled.
+  struct Piece {
     void* memory = nullptr;
     CUevent_st* copied = nullptr;
   };
-  static constexpr size_t kStagingBytes = size_t{16} << 20;
+  struct Staging {
+    size_t bytes;  // of a piece
+    std::vector<Piece> pieces;
+    size_t next = 0;
+  };
 
   const int index_;
   const GpuProperties properties_;
@@ -82,8 +86,10 @@ class CudaAccelerator : public Accelerator {
   size_t limit_ = 0;  // that we may allocate, of what was free at the start
   size_t allocated_ = 0;
   std::unordered_map<void*, size_t> sizes_;
-  std::array<Staging, 2> staging_;
-  size_t next_staging_ = 0;
+  // A step's images take a large piece, its labels and its learning rate a small one each. The host runs
+  // ahead of the GPU for as many steps as there are pieces.
+  Staging large_{.bytes = size_t{16} << 20, .pieces = std::vector<Piece>(4)};
+  Staging small_{.bytes = size_t{64} << 10, .pieces = std::vector<Piece>(128)};
   bool idle_ = true;
   bool recording_ = false;
   int64_t waits_ = 0;

@@ -272,7 +272,8 @@ bool KeepsPromises(const Descriptor& configuration, const Convolution& c) {
   calls("cudnnBackendGetAttribute",
         cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
                                  CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count, notes));
-  if (!calls.ok()) return false;
+  // More than this header knows of: a later library's, and not all of them were written.
+  if (!calls.ok() || count > CUDNN_NUMERICAL_NOTE_TYPE_COUNT) return false;
   for (int64_t i = 0; i < count; ++i) {
     switch (notes[i]) {
       case CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP:

@@ -17,6 +17,7 @@
 #include "base/status_macros.h"
 #include "io/element_type.h"
 #include "io/open_array_file.h"
+#include "io/quantized/quantized_array.h"
 #include "nn/quantizer.h"
 #include "tensor/ops/cast/cast.h"
 #include "train/checkpoint/state_dict.h"
@@ -117,6 +118,13 @@ std::vector<std::string> PretrainedReport::Lines(absl::string_view file) const {
 
 absl::StatusOr<PretrainedReport> LoadPretrainedWeights(const std::string& path, nn::Module& model) {
   ASSIGN_OR_RETURN(const std::unique_ptr<ArrayFile> file, OpenArrayFile(path));
+  for (const auto& [key, value] : file->metadata()) {
+    if (!IsQuantizedKey(key)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(path,
+                     " holds codes of quantised weights, not weights; expected floats: convert it with "
+                     "--to=float32 first"));
+  }
   const std::vector<FileArray>& arrays = file->arrays();
   const std::vector<NamedTensor> state = StateDict(model);
   Tensors tensors;

@@ -34,9 +34,10 @@ class PretrainedTest : public ::testing::Test {
                   .text = models::TextShape{.vocabulary = 20, .max_length = 10}},
                  seed);
   }
-  std::string Write(const std::vector<NamedTensor>& tensors) {
+  std::string Write(const std::vector<NamedTensor>& tensors,
+                    const std::map<std::string, std::string>& metadata = {}) {
     const std::string path = ::testing::TempDir() + "/pretrained_test.safetensors";
-    EXPECT_TRUE(WriteSafetensors(path, tensors).ok());
+    EXPECT_TRUE(WriteSafetensors(path, tensors, metadata).ok());
     return path;
   }
   // Of how many tensors `a` and `b` have the same bits.
@@ -121,6 +122,17 @@ TEST_F(PretrainedTest, AnotherArchitectureIsAnError) {
   EXPECT_FALSE(LoadPretrainedWeights(path, *Model({.name = "resnet20", .width = 12}, 1)).ok());
   EXPECT_FALSE(LoadPretrainedWeights("no/such/file", *bert).ok());
   EXPECT_EQ(Same(*bert, *Bert(1)), static_cast<int>(StateDict(*bert).size()));
+}
+
+TEST_F(PretrainedTest, CodesOfQuantisedWeightsAreNoWeights) {
+  const auto cnn = Model({.name = "cnn", .width = 4}, 1);
+  const std::string path = Write(StateDict(*cnn), {{"halftone.quantized.conv1.weight", "{}"}});
+  const auto to = Model({.name = "cnn", .width = 4}, 2);
+  const absl::Status status = LoadPretrainedWeights(path, *to).status();
+  EXPECT_EQ(status.message(), path +
+                                  " holds codes of quantised weights, not weights; expected floats: convert "
+                                  "it with --to=float32 first");
+  EXPECT_EQ(Same(*cnn, *to), Same(*cnn, *Model({.name = "cnn", .width = 4}, 2)));
 }
 
 TEST_F(PretrainedTest, ADamagedFileIsAnError) {

@@ -97,6 +97,7 @@ class Candidate {
     }
   }
 
+  absl::Status status() const { return device_->status(); }
   double accuracy() const { return static_cast<double>(correct_) / static_cast<double>(images_); }
 
   RecipeEvaluation Result(int64_t batch_size) {
@@ -176,6 +177,7 @@ absl::Status EvaluateAll(const Dataset& dataset, int64_t batch_size,
                              100 * candidates.front()->accuracy());
     });
   }
+  for (const auto& candidate : candidates) RETURN_IF_ERROR(candidate->status());
   return absl::OkStatus();
 }
 

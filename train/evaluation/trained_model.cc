@@ -28,7 +28,9 @@ absl::StatusOr<std::string> FindCheckpoint(const std::string& folder) {
     if (std::filesystem::exists(candidate + "/training_state.safetensors", ignored)) return candidate;
   }
   return absl::NotFoundError(absl::StrCat(
-      folder, " has no checkpoint; expected the folder of a run (its run.out) or the checkpoint within it"));
+      folder,
+      " has no checkpoint (its training_state.safetensors); expected the folder of a run (its run.out) "
+      "or the checkpoint within it"));
 }
 
 absl::StatusOr<TrainConfig> MergedConfig(const TrainConfig& run, const std::vector<std::string>& sets) {

@@ -70,6 +70,7 @@ class Measurement {
       Observer activations(nullptr, &row.activation_error);
       if (b == 0) trained.model->Visit(activations);
     }
+    RETURN_IF_ERROR(device.status());
     row.examples = examples;
     row.loss /= static_cast<double>(examples);
     row.accuracy = static_cast<double>(correct) / static_cast<double>(examples);

@@ -54,6 +54,26 @@ TEST(WaitsTest, NoImageModelMakesTheHostWait) {
   }
 }
 
+TEST(WaitsTest, NeitherDoesATextModel) {
+  Device& device = TestDevice();
+  constexpr int64_t kWords = 50, kLength = 12;
+  auto model = models::MakeModel({.name = "bert",
+                                  .width = 16,
+                                  .depth = 1,
+                                  .heads = 2,
+                                  .vocabulary = kWords,
+                                  .max_position = kLength,
+                                  .num_classes = 1,
+                                  .text = models::TextShape{.vocabulary = kWords, .max_length = kLength}});
+  ASSERT_TRUE(model.ok()) << model.status();
+  Batch batch = {Tensor::Zeros(device.host(), DType::kI64, {kBatch, 3, kLength}),
+                 Tensor::Zeros(device.host(), DType::kI64, {kBatch})};
+  for (int64_t i = 0; i < batch.input.elements(); ++i) {
+    batch.input.data<int64_t>()[i] = i / kLength % 3 == 1;  // all tokens count
+  }
+  ExpectNoWaits(device, *std::move(model), "amp_bf16", batch);
+}
+
 TEST(WaitsTest, NoRecipeMakesTheHostWait) {
   Device& device = TestDevice();
   for (const char* recipe : {"fp32", "amp_fp16", "pure_bf16", "fp8_hybrid", "mxfp4", "int4", "fp2"}) {

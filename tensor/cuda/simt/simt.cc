@@ -2,6 +2,7 @@
 #undef _FORTIFY_SOURCE
 #include "tensor/cuda/simt/simt.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <ucontext.h>
 
@@ -150,10 +151,15 @@ char* Slot(unsigned thread) { return block.slots.data() + thread * kSlotBytes; }
 
 void* SimtAccelerator::Allocate(size_t bytes) {
   void* pointer = nullptr;
-  return posix_memalign(&pointer, 256, bytes) == 0 ? pointer : nullptr;
+  if (bytes > free_bytes_ || posix_memalign(&pointer, 256, bytes) != 0) return nullptr;
+  free_bytes_ -= std::min(free_bytes_, malloc_usable_size(pointer));
+  return pointer;
 }
 
-void SimtAccelerator::Free(void* pointer) { std::free(pointer); }
+void SimtAccelerator::Free(void* pointer) {
+  free_bytes_ += malloc_usable_size(pointer);
+  std::free(pointer);
+}
 
 void SimtAccelerator::Copy(void* to, const void* from, size_t bytes) {
   Later([=] { std::memcpy(to, from, bytes); });

@@ -67,7 +67,9 @@ class SimtAccelerator : public Accelerator {
   std::string Name() const override { return "GPU on the host"; }
   void* Allocate(size_t bytes) override;
   void Free(void* pointer) override;
-  size_t FreeBytes() const override { return size_t{1} << 40; }
+  size_t FreeBytes() const override { return free_bytes_; }
+  // What there is beside what was allocated.
+  void set_free_bytes(size_t bytes) { free_bytes_ = bytes; }
   void Copy(void* to, const void* from, size_t bytes) override;
   void CopyFromHost(void* to, const void* from, size_t bytes) override;
   void FillZero(void* to, size_t bytes) override;
@@ -91,6 +93,7 @@ class SimtAccelerator : public Accelerator {
   Queue queue_;
   std::shared_ptr<Queue> recording_;  // null: things are done
   int64_t waits_ = 0;
+  size_t free_bytes_ = size_t{1} << 40;
 };
 
 inline SimtAccelerator& Of(const Device& device) {

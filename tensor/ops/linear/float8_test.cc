@@ -1,5 +1,6 @@
 #include "tensor/ops/linear/float8.h"
 
+#include <algorithm>
 #include <cmath>
 #include <tuple>
 #include <vector>
@@ -41,31 +42,32 @@ class Float8LinearTest : public ::testing::TestWithParam<Case> {
   }
 };
 
-void ExpectSums(const Tensor& actual, const Tensor& exact, const Tensor& magnitudes, int64_t terms) {
+void ExpectSums(const Tensor& actual, const Tensor& exact, const Tensor& largest, int64_t terms) {
   ASSERT_EQ(actual.dtype(), DType::kF32);
   ASSERT_EQ(actual.shape(), exact.shape());
-  // Tensor cores keep fewer bits of a sum than float32 has: Hopper's 8-bit products 2^-13 or so of the
-  // largest term.
+  // Tensor cores keep fewer bits of each term than float32 has: Hopper's 8-bit products cut what is below
+  // 2^-13 or so of the largest.
   for (int64_t i = 0; i < actual.elements(); ++i) {
-    const double slack = 0x1p-12 * magnitudes.data<double>()[i] + 1e-30 * static_cast<double>(terms);
+    const double slack = 0x1p-12 * static_cast<double>(terms + 2) * largest.data<double>()[i] + 1e-30;
     ASSERT_NEAR(std::as_const(actual).data<float>()[i], exact.data<double>()[i], slack) << "element " << i;
   }
 }
 
-// a [m, k] b [n, k]^T in float64, from either orientation.
-Tensor Sums(const Tensor& a, bool inner_first_a, const Tensor& b, bool inner_first_b, bool magnitudes) {
-  const auto f = [&](const Tensor& t) {
-    return (magnitudes ? Magnitude(t) : ToF64(t)).To(TestDevice().host());
-  };
+// a [m, k] b [n, k]^T in float64, from either orientation; or the magnitude of each sum's largest term.
+Tensor Sums(const Tensor& a, bool inner_first_a, const Tensor& b, bool inner_first_b, bool largest) {
+  const auto f = [&](const Tensor& t) { return (largest ? Magnitude(t) : ToF64(t)).To(TestDevice().host()); };
   const Tensor as = f(a), bs = f(b);
   const int64_t m = as.shape()[inner_first_a ? 1 : 0], n = bs.shape()[inner_first_b ? 1 : 0];
   const int64_t k = as.shape()[inner_first_a ? 0 : 1];
   Tensor c = Tensor::Zeros(TestDevice().host(), DType::kF64, {m, n});
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j)
-      for (int64_t t = 0; t < k; ++t)
-        c.data<double>()[i * n + j] += as.data<double>()[inner_first_a ? t * m + i : i * k + t] *
-                                       bs.data<double>()[inner_first_b ? t * n + j : j * k + t];
+      for (int64_t t = 0; t < k; ++t) {
+        const double term = as.data<double>()[inner_first_a ? t * m + i : i * k + t] *
+                            bs.data<double>()[inner_first_b ? t * n + j : j * k + t];
+        double& sum = c.data<double>()[i * n + j];
+        sum = largest ? std::max(sum, term) : sum + term;
+      }
   return c;
 }
 

@@ -1,5 +1,6 @@
 #include "tensor/ops/tokens/tokens.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
@@ -130,6 +131,33 @@ Tensor FirstTokenBackward(const Tensor& dy, int64_t length) {
                 static_cast<const char*>(dy.raw()) + b * bytes, bytes);
   }
   return dx;
+}
+
+Tensor TokenPlane(const Tensor& tokens, int64_t plane) {
+  HALFTONE_CHECK(tokens.shape().rank() == 3 && tokens.dtype() == DType::kI64);
+  const int64_t batch = tokens.shape()[0], planes = tokens.shape()[1], length = tokens.shape()[2];
+  HALFTONE_CHECK(plane >= 0 && plane < planes);
+  Tensor y = Tensor::Empty(tokens.device(), DType::kI64, {batch, length});
+  if (const auto* kernels = tokens.device().Kernels<TokensKernels>()) {
+    kernels->plane(tokens, plane, y);
+    return y;
+  }
+  const int64_t* from = tokens.data<int64_t>() + plane * length;
+  int64_t* to = y.data<int64_t>();
+  for (int64_t b = 0; b < batch; ++b, from += planes * length, to += length) std::copy_n(from, length, to);
+  return y;
+}
+
+Tensor TokenPositions(const Tensor& words) {
+  HALFTONE_CHECK(words.shape().rank() == 2);
+  Tensor y = Tensor::Empty(words.device(), DType::kI64, words.shape());
+  if (const auto* kernels = words.device().Kernels<TokensKernels>()) {
+    kernels->positions(y);
+    return y;
+  }
+  const absl::Span<int64_t> to = y.span<int64_t>();
+  for (size_t i = 0; i < to.size(); ++i) to[i] = static_cast<int64_t>(i) % words.shape()[1];
+  return y;
 }
 
 }  // namespace halftone::ops

@@ -81,6 +81,20 @@ void MoveRows(const Tensor& x, int64_t from_stride, int64_t d, int64_t to_stride
   });
 }
 
+void PlaneOf(const Tensor& tokens, int64_t plane, Tensor& y) {
+  const int64_t planes = tokens.shape()[1], length = tokens.shape()[2];
+  const int64_t* from = tokens.device_data<int64_t>() + plane * length;
+  int64_t* to = y.device_data<int64_t>();
+  cuda::ForEach(y.device(), y.elements(),
+                [=] __device__(int64_t i) { to[i] = from[i / length * planes * length + i % length]; });
+}
+
+void PositionsOf(Tensor& y) {
+  const int64_t length = y.shape()[1];
+  int64_t* to = y.device_data<int64_t>();
+  cuda::ForEach(y.device(), y.elements(), [=] __device__(int64_t i) { to[i] = i % length; });
+}
+
 }  // namespace
 
 const TokensKernels kTokensKernels = {
@@ -110,6 +124,8 @@ const TokensKernels kTokensKernels = {
             MoveRows<decltype(type), packed()>(dy, d, d, length * d, dx);
           });
         },
+    .plane = PlaneOf,
+    .positions = PositionsOf,
 };
 
 }  // namespace halftone::ops

@@ -1,5 +1,5 @@
 // What transformers do to sequences [B, N, D] at their two ends: a learned token in front and learned
-// positions on all at the one, the first token taken out at the other.
+// positions on all at the one, the first token taken out at the other; and what they are told of texts.
 //
 // Dosovitskiy et al.: "An Image is Worth 16x16 Words", 2021, section 3.1.
 #ifndef HALFTONE_TENSOR_OPS_TOKENS_TOKENS_H_
@@ -25,6 +25,12 @@ PrependTokenGradients PrependTokenBackward(const Tensor& dy, DType x_dtype);
 // [B, N, D] of any float dtype -> [B, D], and the gradient back: zeros for the others.
 Tensor FirstTokenForward(const Tensor& x);
 Tensor FirstTokenBackward(const Tensor& dy, int64_t length);
+
+// Plane `plane` of int64 [B, P, N]: [B, N].
+Tensor TokenPlane(const Tensor& tokens, int64_t plane);
+
+// int64 like `words` [B, N]: 0 to N - 1 in each row.
+Tensor TokenPositions(const Tensor& words);
 
 }  // namespace halftone::ops
 

@@ -12,6 +12,8 @@ struct TokensKernels {
   void (*prepend_backward)(const Tensor& dy, PrependTokenGradients& gradients);
   void (*first_forward)(const Tensor& x, Tensor& y);
   void (*first_backward)(const Tensor& dy, Tensor& dx);  // dx: zeros before
+  void (*plane)(const Tensor& tokens, int64_t plane, Tensor& y);
+  void (*positions)(Tensor& y);
 };
 
 extern const TokensKernels kTokensKernels;

@@ -26,6 +26,21 @@ TEST(TokensTest, PrependsTheTokenAndAddsThePositions) {
   }
 }
 
+TEST(TokensTest, PlanesAndPositionsOfTexts) {
+  Device& device = TestDevice();
+  Tensor tokens = Tensor::Empty(device, DType::kI64, {2, 3, 2});
+  for (int64_t i = 0; i < 12; ++i) tokens.data<int64_t>()[i] = 10 * i;
+  const auto numbers = [](const Tensor& t) {
+    const absl::Span<const int64_t> all = t.span<int64_t>();
+    return std::vector<int64_t>(all.begin(), all.end());
+  };
+  const Tensor words = TokenPlane(tokens, 0);
+  EXPECT_EQ(words.shape(), Shape({2, 2}));
+  EXPECT_EQ(numbers(words), (std::vector<int64_t>{0, 10, 60, 70}));
+  EXPECT_EQ(numbers(TokenPlane(tokens, 2)), (std::vector<int64_t>{40, 50, 100, 110}));
+  EXPECT_EQ(numbers(TokenPositions(words)), (std::vector<int64_t>{0, 1, 0, 1}));
+}
+
 TEST(TokensTest, GradientsAreThoseOfFiniteDifferences) {
   Device& device = TestDevice();
   const Tensor x = RandomTensor(device, DType::kF64, {3, 4, 5}, 1),

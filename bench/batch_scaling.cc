@@ -1,6 +1,6 @@
 // Training steps of the CNN by batch size and recipe: time, images/s and memory.
 //
-//   bazel run //bench:batch_scaling -- [--threads=2] [--rounds=5] [--width=64]
+//   ./bazelw run //bench:batch_scaling -- [--threads=2] [--rounds=5] [--width=64]
 //
 // Recipes take turns within a run, one step each a round. Times are medians of the rounds; "x fp32" is how
 // many times faster than float32 in the same round, median too. The peak is what the allocator counts at most

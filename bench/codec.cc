@@ -1,7 +1,7 @@
 // The bulk codec, one thread: float8_e4m3fn there and back, float16 toward zero, bfloat16 stochastically.
 // Bytes are those read plus those written; beside each, memcpy of the same number of bytes.
 //
-//   bazel run //bench:codec
+//   ./bazelw run //bench:codec
 #include "fp16/codec.h"
 
 #include <cstddef>

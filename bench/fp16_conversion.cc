@@ -1,7 +1,7 @@
 // Bulk conversion to and from half and bfloat16, one thread. Bytes are those read plus those written; beside
 // each, memcpy of the same number of bytes.
 //
-//   bazel run //bench:fp16_conversion
+//   ./bazelw run //bench:fp16_conversion
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -2,7 +2,7 @@
 // the conversion of float32 to float16 beside a plain copy. bench/peers/gpu_step.py times the same in
 // PyTorch.
 //
-//   bazel run --config=cuda //bench:gpu_step -- --benchmark_filter=resnet18
+//   ./bazelw run --config=cuda //bench:gpu_step -- --benchmark_filter=resnet18
 
 #include <cstdint>
 #include <cstdio>

@@ -2,7 +2,7 @@
 // (11,173,962 in 62 tensors), at two threads unless --threads says otherwise. bench/peers/gradient_scaling.py
 // times the same in PyTorch, in turns with this.
 //
-//   bazel run //bench:gradient_scaling
+//   ./bazelw run //bench:gradient_scaling
 #include <cstddef>
 #include <cstdint>
 #include <utility>

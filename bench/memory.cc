@@ -1,17 +1,17 @@
 // What a training step keeps in memory, by recipe: weights, gradients, optimiser state and activations. Bytes
 // as the allocator counts them: exact, and nothing that time or other load could change.
 //
-//   bazel run //bench:memory -- [--batch=128]
+//   ./bazelw run //bench:memory -- [--batch=128]
 //
 //   weights       live between steps, less the batch: masters, their 16-bit working copies, buffers
 //   gradients     live after the backward pass, less before the forward pass
 //   state         Adam's moments, from the optimiser itself: they are no tensors
-//   activations   live after the forward pass, less before: what the tape holds for the backward pass. The
-//   images
-//                 are handed over and count like any activation: whole where the first layer keeps them, gone
-//                 where it keeps a 16-bit copy
+//   activations   live after the forward pass, less before: what the tape holds for the backward pass.
+//                 The images are handed over and count like any activation: whole where the first layer
+//                 keeps them, gone where it keeps a 16-bit copy
 //   forward peak  the most that was live during the forward pass, less before: with what ops need for a
-//   moment step peak     the most that was live during a whole step of the trainer
+//                 moment
+//   step peak     the most that was live during a whole step of the trainer
 //
 // In MiB, and as a multiple of fp32's. What oneDNN allocates by itself is not counted. The peaks depend on
 // the machine: where it has no float16 arithmetic, ops work on float32 copies of their operands.

@@ -2,7 +2,7 @@
 // threads unless --threads says otherwise. bench/peers/optimizer.py times the same in PyTorch, in turns with
 // this.
 //
-//   bazel run //bench:optimizer
+//   ./bazelw run //bench:optimizer
 #include "nn/optim/optimizer.h"
 
 #include <cstdint>

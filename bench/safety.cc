@@ -1,8 +1,8 @@
 // The safety check of numbers in a core's own cache, on one thread; and of a file in the page cache, on all
 // threads, beside only reading it.
 //
-//   bazel run //bench:safety                       # a file of 1 GiB in $TMPDIR or /tmp
-//   HALFTONE_BENCH_GIB=8 bazel run //bench:safety
+//   ./bazelw run //bench:safety                       # a file of 1 GiB in $TMPDIR or /tmp
+//   HALFTONE_BENCH_GIB=8 ./bazelw run //bench:safety
 #include "fp16/safety.h"
 
 #include <unistd.h>

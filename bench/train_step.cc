@@ -2,7 +2,7 @@
 // recipe, at two threads unless --threads says otherwise. bench/peers/train_step.py times the same in
 // PyTorch.
 //
-//   bazel run //bench:train_step -- --benchmark_filter=resnet18_step/amp_bf16
+//   ./bazelw run //bench:train_step -- --benchmark_filter=resnet18_step/amp_bf16
 
 #include <cstdint>
 #include <cstdlib>

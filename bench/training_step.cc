@@ -2,7 +2,7 @@
 // against float32, in turns within one run: an MLP (784-256-10), where a step is mostly small things, and
 // BigNet (18.9 million weights), where it is matrix products and memory.
 //
-//   bazel run //bench:training_step -- [--threads=2] [--rounds=9] [--only=bignet/128/adam]
+//   ./bazelw run //bench:training_step -- [--threads=2] [--rounds=9] [--only=bignet/128/adam]
 //
 // A round gives every recipe one turn of several steps. Times are those of one step: median, least and most
 // of the rounds; "x fp32" is how many times faster than float32 in the same round: median (least to most). A

@@ -5,7 +5,7 @@
 // stochastic one neither while its random bits stay the same). So where the twin gives two floats one code,
 // every float between them has that code, and the places at which the code changes are found by bisection.
 //
-//   bazel test //fp16:codec_exhaustive_test --test_output=all
+//   ./bazelw test //fp16:codec_exhaustive_test --test_output=all
 #include <algorithm>
 #include <atomic>
 #include <bit>

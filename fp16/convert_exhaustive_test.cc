@@ -1,7 +1,7 @@
 // All 2^32 floats to half and to bfloat16, by the value types and by bulk conversion on every instruction
 // set.
 //
-//   bazel test //fp16:convert_exhaustive_test --test_output=all
+//   ./bazelw test //fp16:convert_exhaustive_test --test_output=all
 #include <algorithm>
 #include <atomic>
 #include <bit>

@@ -2,8 +2,7 @@
 //
 //   evaluate runs/cnn --recipe=amp_fp16 --set='data { root: "/data/cifar-10-batches-bin" }'
 //   evaluate runs/cnn --compare=fp32,amp_fp16,amp_bf16
-//   evaluate runs/cnn --what_if=fp8,mxfp4,fp4       // each layer quantised by itself, then all; nothing is
-//   trained
+//   evaluate runs/cnn --what_if=fp8,mxfp4,fp4       # each layer quantised by itself, then all, untrained
 //
 // A table on stdout; progress and errors (one line) on stderr. Exit code: 0 done, 1 an error.
 

@@ -2,8 +2,7 @@
 // them.
 //
 //   allocate_bits runs/cnn --budget_bits=3.5 --out=cnn_mixed.textproto
-//   allocate_bits runs/cnn --budget_bytes=500000 --formats=mxfp8,mxfp4,fp3 --limit=2048
-//   --out=cnn_mixed.textproto
+//   allocate_bits runs/cnn --budget_bytes=500000 --formats=mxfp8,mxfp4,fp3 --out=cnn_mixed.textproto
 //
 // A table on stdout; progress and errors (one line) on stderr. Exit code: 0 done, 1 an error.
 
@@ -18,14 +17,15 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "tools/command_line.h"
+#include "tools/parse_flags.h"
 #include "train/config.h"
 
 ABSL_FLAG(double, budget_bytes, 0, "bytes that all weights together may take");
@@ -46,6 +46,10 @@ absl::Status Allocate(const std::vector<char*>& folders, std::vector<std::string
   }
   const std::string out = absl::GetFlag(FLAGS_out);
   if (out.empty()) return absl::InvalidArgumentError("--out is missing; expected the config to write");
+  if (absl::GetFlag(FLAGS_limit) < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("--limit is ", absl::GetFlag(FLAGS_limit),
+                                                   "; expected a number of examples, or 0 for all"));
+  }
   halftone::AllocateBitsOptions options = {.formats = absl::GetFlag(FLAGS_formats),
                                            .budget_bytes = absl::GetFlag(FLAGS_budget_bytes),
                                            .budget_bits = absl::GetFlag(FLAGS_budget_bits),
@@ -65,10 +69,11 @@ absl::Status Allocate(const std::vector<char*>& folders, std::vector<std::string
 int main(int argc, char** argv) {
   absl::SetProgramUsageMessage("chooses a format for each layer: FOLDER --budget_bits=N --out=FILE ...");
   std::vector<std::string> sets = halftone::TakeRepeatedFlag("set", &argc, argv);
-  std::vector<char*> folders = absl::ParseCommandLine(argc, argv);
-  folders.erase(folders.begin());  // the program
+  absl::StatusOr<std::vector<char*>> folders = halftone::ParseFlags("allocate_bits", argc, argv);
+  if (!folders.ok()) return halftone::Fail("allocate_bits", folders.status());
+  folders->erase(folders->begin());  // the program
   try {
-    const absl::Status status = Allocate(folders, std::move(sets));
+    const absl::Status status = Allocate(*folders, std::move(sets));
     if (!status.ok()) return halftone::Fail("allocate_bits", status);
   } catch (const halftone::OutOfMemory& error) {
     return halftone::Fail("allocate_bits", absl::ResourceExhaustedError(error.what()));

@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,6 +24,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 #include "tools/command_line.h"
+#include "tools/parse_flags.h"
 #include "train/evaluation/what_if.h"
 
 ABSL_FLAG(std::string, recipe, "", "the recipe to evaluate in; empty: the one that the run was trained in");
@@ -75,10 +75,11 @@ int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(
       "evaluates a checkpoint: FOLDER [--recipe=NAME | --compare=NAME,NAME,... | --what_if=FORMAT,...] ...");
   std::vector<std::string> sets = halftone::TakeRepeatedFlag("set", &argc, argv);
-  std::vector<char*> folders = absl::ParseCommandLine(argc, argv);
-  folders.erase(folders.begin());  // the program
+  absl::StatusOr<std::vector<char*>> folders = halftone::ParseFlags("evaluate", argc, argv);
+  if (!folders.ok()) return halftone::Fail("evaluate", folders.status());
+  folders->erase(folders->begin());  // the program
   try {
-    const absl::StatusOr<std::string> report = Evaluate(folders, std::move(sets));
+    const absl::StatusOr<std::string> report = Evaluate(*folders, std::move(sets));
     if (!report.ok()) return halftone::Fail("evaluate", report.status());
     std::fputs(report->c_str(), stdout);
   } catch (const halftone::OutOfMemory& error) {

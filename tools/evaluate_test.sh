@@ -56,7 +56,7 @@ refuses "holds another model" "$work/fp32" --set='model { width: 8 }'
 refuses "batch_size is -1; expected 1 to 65536" "$work/fp32" --batch_size=-1
 refuses "limit is -1; expected" "$work/fp32" --limit=-1
 refuses "--set='data { rot: 1 }':1:11: " "$work/fp32" --set='data { rot: 1 }'
-refuses "Unknown command line flag 'recipes'" "$work/fp32" --recipes=fp32
+refuses 'evaluate: unknown flag --recipes; evaluate --help lists the flags' "$work/fp32" --recipes=fp32
 cp -r "$work/fp32" "$work/cut"
 truncate -s -1 "$work/cut/checkpoint/model.safetensors"
 refuses "model.safetensors" "$work/cut"

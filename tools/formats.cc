@@ -25,6 +25,15 @@
 namespace halftone {
 namespace {
 
+constexpr char kUsage[] =
+    R"(Prints what Halftone knows, a line each.
+
+  formats                number formats: floats, integers, blocks, codebooks
+  formats --ops          the precision in which autocast runs each op
+  formats --recipes      the precision recipes
+  formats --activations  the activations and their largest errors
+)";
+
 // Exactly where that takes at most six digits, else as the literature does: 65504, 0.125, 3.39e+38, 6.10e-05.
 std::string Number(double value) {
   const std::string digits = absl::StrFormat("%.6g", value);
@@ -131,10 +140,13 @@ void PrintCodebooks() {
 
 int main(int argc, char** argv) {
   const absl::string_view what = argc > 1 ? argv[1] : "";
+  if (what == "--help" || what == "-h") {
+    return std::fputs(halftone::kUsage, stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : 1;
+  }
   if (argc > 2 || (!what.empty() && what != "--ops" && what != "--recipes" && what != "--activations")) {
     return halftone::Fail("formats", absl::InvalidArgumentError(absl::StrCat(
                                          "unexpected argument \"", argv[argc - 1],
-                                         "\"; expected nothing, --ops, --recipes or --activations")));
+                                         "\"; expected nothing, --ops, --recipes, --activations or --help")));
   }
   if (what == "--ops") {
     halftone::PrintOps();

@@ -43,4 +43,6 @@ for row in '^relu  *max(x, 0)  *f.(0) = 0  *output  *nothing  *0  *0  *0  *0  *0
 done
 [ "$(wc -l <<<"$activations")" -ge 14 ] || { echo "too few activations"; exit 1; }
 if message=$("$1" --opps 2>&1); then echo "took a flag that is none"; exit 1; fi
-[ "$message" = 'formats: unexpected argument "--opps"; expected nothing, --ops, --recipes or --activations' ] || { echo "$message"; exit 1; }
+[ "$message" = 'formats: unexpected argument "--opps"; expected nothing, --ops, --recipes, --activations or --help' ] || { echo "$message"; exit 1; }
+usage=$("$1" --help) || { echo "--help: exit code $?"; exit 1; }
+grep -q '^  formats --recipes  ' <<<"$usage" || { echo "--help: $usage"; exit 1; }

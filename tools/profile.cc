@@ -1,7 +1,6 @@
 // Measures where a training step's time goes, by layer and by op, forward and backward.
 //
-//   profile --config=configs/cifar10_cnn.textproto --set='precision { recipe: "amp_bf16" }'
-//   --trace=trace.json
+//   profile --set='precision { recipe: "amp_bf16" }' --trace=trace.json
 //
 // Tables on stdout; --trace writes the last step for chrome://tracing or ui.perfetto.dev. Nothing is trained
 // to keep. Exit code: 0 done, 1 an error (one line on stderr).
@@ -16,15 +15,17 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/status_macros.h"
 #include "tools/command_line.h"
+#include "tools/parse_flags.h"
 #include "train/config.h"
 
 ABSL_FLAG(std::string, config, "configs/quickstart.textproto", "a TrainConfig in Protobuf's text format");
@@ -36,7 +37,16 @@ ABSL_FLAG(std::string, trace, "", "where to write a Chrome trace of the last ste
 
 namespace {
 
+absl::Status CheckAtLeast(int64_t least, absl::string_view flag, int64_t value) {
+  if (value >= least) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, " is ", value, "; expected a number from ", least, " on"));
+}
+
 absl::Status Profile(const std::vector<std::string>& sets) {
+  RETURN_IF_ERROR(CheckAtLeast(1, "warmup", absl::GetFlag(FLAGS_warmup)));
+  RETURN_IF_ERROR(CheckAtLeast(1, "steps", absl::GetFlag(FLAGS_steps)));
+  RETURN_IF_ERROR(CheckAtLeast(0, "rows", absl::GetFlag(FLAGS_rows)));
   ASSIGN_OR_RETURN(const halftone::TrainConfig config,
                    halftone::LoadTrainConfig(absl::GetFlag(FLAGS_config), sets));
   ASSIGN_OR_RETURN(
@@ -58,10 +68,11 @@ absl::Status Profile(const std::vector<std::string>& sets) {
 int main(int argc, char** argv) {
   absl::SetProgramUsageMessage("measures where a training step's time goes: --config=FILE --trace=FILE ...");
   const std::vector<std::string> sets = halftone::TakeRepeatedFlag("set", &argc, argv);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  if (rest.size() > 1) {
-    return halftone::Fail("profile",
-                          absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", rest[1], "\"")));
+  const absl::StatusOr<std::vector<char*>> rest = halftone::ParseFlags("profile", argc, argv);
+  if (!rest.ok()) return halftone::Fail("profile", rest.status());
+  if (rest->size() > 1) {
+    return halftone::Fail(
+        "profile", absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", (*rest)[1], "\"")));
   }
   try {
     const absl::Status status = Profile(sets);

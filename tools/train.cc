@@ -14,11 +14,12 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "tools/command_line.h"
+#include "tools/parse_flags.h"
 #include "train/config.h"
 #include "train/run.h"
 
@@ -62,10 +63,11 @@ absl::StatusOr<halftone::RunResult> Train(const std::vector<std::string>& sets) 
 int main(int argc, char** argv) {
   absl::SetProgramUsageMessage("trains a model as a config says: --config=FILE --set='TEXT' ...");
   const std::vector<std::string> sets = halftone::TakeRepeatedFlag("set", &argc, argv);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  if (rest.size() > 1) {
+  const absl::StatusOr<std::vector<char*>> rest = halftone::ParseFlags("train", argc, argv);
+  if (!rest.ok()) return halftone::Fail("train", rest.status());
+  if (rest->size() > 1) {
     return halftone::Fail(
-        "train", absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", rest[1],
+        "train", absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", (*rest)[1],
                                                          "\"; expected --config=FILE and --set='TEXT'")));
   }
   std::signal(SIGINT, RequestStop);

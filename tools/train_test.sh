@@ -13,9 +13,12 @@ refuses() {
 }
 
 refuses "no/such.textproto: No such file" --config=no/such.textproto
-refuses "Unknown command line flag 'confgi'" --confgi=x
+refuses 'train: unknown flag --confgi; train --help lists the flags' --confgi=x
 refuses 'unexpected argument "extra"' extra
 refuses "--set='model { nmae: 1 }':1:13: " --set='model { nmae: 1 }'
+refuses "--set='model {':1:8: Expected identifier, got: the end; a } is missing" --set='model {'
+refuses "--set='run { epochs:':1:14: Expected integer, got: the end" --set='run { epochs:'
+refuses "loss.softmax: unknown format 'float17'; known: float16, " --set='loss { softmax: "float17" }'
 refuses 'unknown model "resnet"; valid: mlp, cnn' --set='model { name: "resnet" }'
 # Neither a build for the CPU nor a machine without a GPU trains on one.
 refuses 'run.device CUDA: ' --set='run { device: CUDA device_index: 1000 }'

@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "tools/command_line.h"
+#include "tools/parse_flags.h"
 #include "tools/report/write_report.h"
 #include "tools/text.h"
 
@@ -41,14 +41,15 @@ absl::StatusOr<halftone::report::WrittenReport> Write(const std::string& folder)
 
 int main(int argc, char** argv) {
   absl::SetProgramUsageMessage("plots and a report of a sweep's results: report FOLDER");
-  const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
-  if (arguments.size() != 2 || *arguments[1] == '\0') {
+  const absl::StatusOr<std::vector<char*>> arguments = halftone::ParseFlags(kProgram, argc, argv);
+  if (!arguments.ok()) return Fail(arguments.status());
+  if (arguments->size() != 2 || *(*arguments)[1] == '\0') {
     return Fail(absl::InvalidArgumentError(
-        absl::StrCat("expected one folder, a sweep's, with its final_results.csv; got ", arguments.size() - 1,
-                     " arguments")));
+        absl::StrCat("expected one folder, a sweep's, with its final_results.csv; got ",
+                     arguments->size() - 1, " arguments")));
   }
   const absl::StatusOr<halftone::report::WrittenReport> report =
-      Write(halftone::ResolveUserPath(arguments[1]));
+      Write(halftone::ResolveUserPath((*arguments)[1]));
   if (!report.ok()) return Fail(report.status());
   for (const std::string& warning : report->warnings)
     std::fprintf(stderr, "%s: warning: %s\n", kProgram, warning.c_str());

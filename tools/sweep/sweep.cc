@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -27,6 +26,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "tools/command_line.h"
+#include "tools/parse_flags.h"
 #include "tools/report/write_report.h"
 #include "tools/results/files.h"
 #include "tools/sweep/dry_run.h"
@@ -151,9 +151,11 @@ int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(
       "trains a grid of models, activations, data sets and precisions: --config=FILE ...");
   const std::vector<std::string> sets = halftone::TakeRepeatedFlag("set", &argc, argv);
-  const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
+  const absl::StatusOr<std::vector<char*>> arguments =
+      halftone::ParseFlags(halftone::sweep::kProgram, argc, argv);
+  if (!arguments.ok()) return halftone::Fail(halftone::sweep::kProgram, arguments.status());
   const std::string run_one = absl::GetFlag(FLAGS_run_one);
   if (!run_one.empty()) return halftone::sweep::RunOne(run_one, absl::GetFlag(FLAGS_parent));
-  const absl::StatusOr<int> code = halftone::sweep::Main(arguments, sets);
+  const absl::StatusOr<int> code = halftone::sweep::Main(*arguments, sets);
   return code.ok() ? *code : halftone::Fail(halftone::sweep::kProgram, code.status());
 }

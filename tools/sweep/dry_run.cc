@@ -36,6 +36,7 @@ class DryRunner {
     ASSIGN_OR_RETURN(const bool known, HoldsThisSweep(out, grid_));
     if (known) RETURN_IF_ERROR(ReadStates(out));
     SetNumThreads(0);
+    const std::string threads = ThreadsText(grid_, shard, NumThreads());
     size_t width = 0;
     for (const Run& run : grid_.runs) width = std::max(width, run.id.size());
     absl::FPrintF(to_, "%-*s %7s %12s %-5s %11s  %s\n", static_cast<int>(width), "run", "epochs", "time",
@@ -44,10 +45,10 @@ class DryRunner {
       if (shard.Has(i)) RETURN_IF_ERROR(Line(i, static_cast<int>(width)));
     }
     absl::FPrintF(to_,
-                  "\n%d runs, %d of them to do: %s one after the other with %d threads, without evaluation; "
-                  "at most %.1f "
-                  "MiB each.\nTimes are from the rows in %s, or from a step of %d examples measured now.\n",
-                  runs_, to_do_, HumanSeconds(seconds_), NumThreads(), memory_, out, kExamples);
+                  "\n%d runs, %d of them to do: %s one after the other with %s, without evaluation; "
+                  "at most %.1f MiB each.\nTimes are from the rows in %s, or from a step of %d examples "
+                  "measured now.\n",
+                  runs_, to_do_, HumanSeconds(seconds_), threads, memory_, out, kExamples);
     return absl::OkStatus();
   }
 
@@ -78,7 +79,9 @@ class DryRunner {
     const int64_t epochs = run.config.run().epochs();
     ++runs_;
     ASSIGN_OR_RETURN(const Dataset* dataset, Load(run));
-    const absl::StatusOr<RunFacts> facts = EstimateRun(run.config, *dataset);
+    const absl::Status batches = CheckBatches(run.config.data(), *dataset);
+    const absl::StatusOr<RunFacts> facts =
+        batches.ok() ? EstimateRun(run.config, *dataset) : absl::StatusOr<RunFacts>(batches);
     if (!facts.ok()) {
       absl::FPrintF(to_, "%-*s cannot be: %s\n", width, run.id, facts.status().message());
       return absl::OkStatus();
@@ -101,6 +104,16 @@ class DryRunner {
     return absl::OkStatus();
   }
 
+  // As a run makes its batches: of a data set with fewer examples than one it has none.
+  static absl::Status CheckBatches(const DataConfig& data, const Dataset& dataset) {
+    Device device(/*notes=*/nullptr);
+    return dataset
+        .TrainBatches(device, {.batch_size = data.batch_size(),
+                               .augment = data.augment(),
+                               .bucket_batches = data.bucket_batches()})
+        .status();
+  }
+
   // Every data set is read once.
   absl::StatusOr<const Dataset*> Load(const Run& run) {
     const std::string key = PrintConfig(run.config.data());
@@ -115,6 +128,7 @@ class DryRunner {
     TrainConfig config = run.config;
     config.mutable_model()->clear_activation();
     config.clear_run();
+    config.mutable_run()->set_threads(run.config.run().threads());
     return PrintConfig(config);
   }
 
@@ -138,6 +152,7 @@ class DryRunner {
     const int64_t examples = std::min({kExamples, config.data().batch_size(), dataset.train_size()});
     config.mutable_data()->set_batch_size(examples);
     config.mutable_data()->set_micro_batches(1);
+    SetNumThreads(config.run().threads());
     Device device(/*notes=*/nullptr);
     ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, MakeTrainer(config, dataset, kSteps, device));
     ASSIGN_OR_RETURN(const std::unique_ptr<BatchSource> batches,

@@ -280,4 +280,18 @@ absl::StatusOr<Shard> ParseShard(absl::string_view text) {
   return shard;
 }
 
+std::string ThreadsText(const Grid& grid, const Shard& shard, int otherwise) {
+  int least = otherwise, most = 0;
+  for (size_t i = 0; i < grid.runs.size(); ++i) {
+    if (!shard.Has(i)) continue;
+    const int chosen = grid.runs[i].config.run().threads();
+    const int threads = chosen == 0 ? otherwise : chosen;
+    least = most == 0 ? threads : std::min(least, threads);
+    most = std::max(most, threads);
+  }
+  most = std::max(least, most);  // of a shard without runs
+  return absl::StrCat(least < most ? absl::StrCat(least, " to ") : "", most,
+                      most == 1 ? " thread" : " threads");
+}
+
 }  // namespace halftone::sweep

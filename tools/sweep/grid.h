@@ -49,6 +49,10 @@ struct Shard {
 };
 absl::StatusOr<Shard> ParseShard(absl::string_view text);
 
+// The threads that the shard's runs have: "1 thread", "1 to 4 threads". `otherwise` (>= 1) where a run's
+// config does not say.
+std::string ThreadsText(const Grid& grid, const Shard& shard, int otherwise);
+
 }  // namespace halftone::sweep
 
 #endif  // HALFTONE_TOOLS_SWEEP_GRID_H_

@@ -192,6 +192,15 @@ TEST(Shard, PartsTheRunsEvenly) {
   for (const int times : seen) EXPECT_EQ(times, 1);
 }
 
+TEST(Shard, TellsTheThreadsOfItsRuns) {
+  Grid grid;
+  for (const int threads : {0, 3, 1, 3}) grid.runs.emplace_back().config.mutable_run()->set_threads(threads);
+  EXPECT_EQ(ThreadsText(grid, {}, 2), "1 to 3 threads");
+  EXPECT_EQ(ThreadsText(grid, {.index = 1, .count = 2}, 1), "1 thread");
+  EXPECT_EQ(ThreadsText(grid, {.index = 2, .count = 2}, 8), "3 threads");
+  EXPECT_EQ(ThreadsText(grid, {.index = 5, .count = 5}, 8), "8 threads");
+}
+
 TEST(Shard, RefusesWhatIsNone) {
   for (const char* text : {"", "1", "0/3", "4/3", "1/0", "1/2/3", "a/b", "-1/3"}) {
     EXPECT_FALSE(ParseShard(text).ok()) << text;

@@ -98,9 +98,9 @@ class Runner {
       if (!states_[i].failed && !IsDone(i)) waiting_.push_back(i);
     }
     harvested_seconds_ = 0;
-    progress_.Line(absl::StrFormat("%s: %d runs, %d of them done, %d at a time with %d thread%s each",
-                                   options_.out, runs_, runs_ - static_cast<int>(waiting_.size()),
-                                   options_.jobs, threads_, threads_ == 1 ? "" : "s"));
+    progress_.Line(absl::StrFormat("%s: %d runs, %d of them done, %d at a time with %s each", options_.out,
+                                   runs_, runs_ - static_cast<int>(waiting_.size()), options_.jobs,
+                                   ThreadsText(grid_, options_.shard, threads_)));
     start_ = Clock::now();
     return absl::OkStatus();
   }

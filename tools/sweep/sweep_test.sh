@@ -69,8 +69,15 @@ grep -q "$work/whole/final_results.csv" "$work/whole.log" || fail "no word of th
 cp "$work/whole/final_results.csv" "$work/before.csv"
 expect 0 again "${tiny[@]}" --out="$work/whole"
 cmp "$work/before.csv" "$work/whole/final_results.csv" || fail "a sweep that is done was done again"
+grep -q "4 runs, 0 of them done, 1 at a time with 1 thread each$" "$work/whole.log" ||
+  fail "other threads: $(cat "$work/whole.log")"
 expect 0 dry "${tiny[@]}" --out="$work/whole" --dry_run
+grep -q "one after the other with 1 thread, without evaluation" "$work/dry.log" ||
+  fail "other threads in a dry run: $(cat "$work/dry.log")"
 [[ $(grep -c "rows .* done" "$work/dry.log") -eq 4 ]] || fail "dry run: $(cat "$work/dry.log")"
+expect 0 large "${tiny[@]}" --out="$work/large" --dry_run --set='base { data { batch_size: 61 } }'
+[[ $(grep -c "cannot be: .*fewer than one batch of 61" "$work/large.log") -eq 4 ]] ||
+  fail "a batch larger than the data set: $(cat "$work/large.log")"
 refuses "holds another sweep (modified: epochs: 2 -> 3)" "${tiny[@]}" --out="$work/whole" --set='epochs: 3'
 
 ### A CSV that was cut in the middle of a row.

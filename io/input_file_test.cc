@@ -154,7 +154,7 @@ TEST(OpenArrayFileTest, FormatsOfTheStandardInput) {
   const auto raw = read("\1\2\3", {.raw_type = ElementType::kU8});
   ASSERT_TRUE(raw.ok()) << raw.status();
   EXPECT_THAT(Values(**raw, 0), ElementsAre(1, 2, 3));
-  EXPECT_THAT(std::string(read("1,2\n", {}).status().message()), HasSubstr("name the format"));
+  EXPECT_THAT(std::string(read("1,2\n", {}).status().message()), HasSubstr("for raw numbers give --dtype"));
 }
 
 TEST(OpenArrayFileTest, FormatOptions) {

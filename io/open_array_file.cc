@@ -126,9 +126,9 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> OpenArrayFile(const std::string& path
   }
   ASSIGN_OR_RETURN(const absl::string_view format, TellFormat(*file, name));
   if (!format.empty()) return row(format)->open(std::move(file));
-  return absl::InvalidArgumentError(
-      absl::StrCat(file->path(), ": neither its first bytes nor its name tell a format that Halftone reads: ",
-                   FormatNames(), "; name the format, or for raw numbers their element type and shape"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      file->path(), ": neither its first bytes nor its name tell a format that Halftone reads: ",
+      FormatNames(), "; rename it (to .npy, .csv, ...), or for raw numbers give --dtype and --shape"));
 }
 
 }  // namespace halftone

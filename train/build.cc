@@ -308,7 +308,11 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeTrainer(const TrainConfig& config, 
       return absl::InvalidArgumentError(
           "loss.softmax: the model has one output and no softmax; leave it out");
     }
-    ASSIGN_OR_RETURN(loss.softmax, FindFloatFormat(config.loss().softmax()));
+    const absl::StatusOr<FloatFormat> format = FindFloatFormat(config.loss().softmax());
+    if (!format.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("loss.softmax: ", format.status().message()));
+    }
+    loss.softmax = *format;
     if (!loss.softmax->has_sign) {
       return absl::InvalidArgumentError(
           absl::StrCat("loss.softmax: ", config.loss().softmax(),

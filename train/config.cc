@@ -30,8 +30,13 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   FirstError(absl::string_view source, const Descriptor* root) : source_(source), root_(root) {}
 
   void AddError(int line, int column, const std::string& message) override {
-    if (text_.empty())
-      text_ = absl::StrCat(source_, ":", line + 1, ":", column + 1, ": ", message, ValidNames(message));
+    if (!text_.empty()) return;
+    // Protobuf quotes what it found, and at the end that is nothing. Only within braces does it want a name
+    // there.
+    const char* found = !absl::EndsWith(message, "got: ")          ? ""
+                        : absl::StartsWith(message, "Expected id") ? "the end; a } is missing"
+                                                                   : "the end";
+    text_ = absl::StrCat(source_, ":", line + 1, ":", column + 1, ": ", message, found, ValidNames(message));
   }
   void AddWarning(int, int, const std::string&) override {}
 

@@ -120,6 +120,20 @@ auto FindRow(const Rows& rows, absl::string_view flag, absl::string_view name)
   return absl::InvalidArgumentError(absl::StrCat("--", flag, ": unknown '", name, "'; known: ", Names(rows)));
 }
 
+// All that --to takes, without other names of the same: what fits elements of files, then what has scales.
+std::string TargetNames() {
+  std::vector<std::string> plain, scaled;
+  for (const FloatFormat& f : kFloatFormats) {
+    const absl::string_view name(f.name.data(), f.name.size());
+    const bool fits = ElementTypeFromName(name).has_value() && f.has_sign;
+    if (fits && !FindStoredFormat(name).ok()) plain.emplace_back(name);
+  }
+  for (const QuantFormat& f : QuantFormats()) {
+    if (FindStoredFormat(NameOf(f)).ok()) scaled.emplace_back(NameOf(f));
+  }
+  return absl::StrCat(absl::StrJoin(plain, ", "), ", float32, float64, ", absl::StrJoin(scaled, ", "));
+}
+
 // A type of elements, or a format with scales.
 using Target = std::variant<ElementType, QuantFormat>;
 
@@ -130,9 +144,12 @@ absl::StatusOr<Target> FindTarget(absl::string_view name) {
   if (const absl::StatusOr<QuantFormat> stored = FindStoredFormat(name); stored.ok()) return *stored;
   const absl::StatusOr<FloatFormat> format = FindFloatFormat(name);
   if (!format.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("--to: ", format.status().message(), ", ",
-                                                   Names(kWideNames), "; ",
-                                                   FindStoredFormat(name).status().message()));
+    const absl::StatusOr<QuantFormat> other = FindQuantFormat(name);
+    const std::string why = !other.ok() ? absl::StrCat("unknown format '", name, "'")
+                            : std::holds_alternative<CodebookFormat>(*other)
+                                ? absl::StrCat(name, " is a codebook, and files hold no codebooks")
+                                : absl::StrCat("files hold no ", name);
+    return absl::InvalidArgumentError(absl::StrCat("--to: ", why, "; known: ", TargetNames()));
   }
   const absl::optional<ElementType> type = ElementTypeFromName({format->name.data(), format->name.size()});
   if (!type.has_value()) {

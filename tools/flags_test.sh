@@ -1,0 +1,21 @@
+#!/bin/bash
+# Flags that profile and allocate_bits cannot take: one line that names the flag, before anything is loaded.
+source tools/shell_test.sh
+profile=$1
+allocate_bits=$2
+
+refuses() {
+  local expected=$1
+  shift
+  "$@" >"$work/stdout" 2>"$work/stderr"
+  was_refused 1 "$expected" $? "$@"
+}
+
+for program in "$profile" "$allocate_bits"; do
+  refuses "${program##*/}: unknown flag --confg" "$program" --confg=x
+done
+refuses "--steps is 0" "$profile" --steps=0
+refuses "--warmup is 0" "$profile" --warmup=0
+refuses "--rows is -1" "$profile" --rows=-1
+refuses "--limit is -1" "$allocate_bits" --limit=-1 "$work"
+finish

@@ -17,5 +17,5 @@ done
 refuses "--steps is 0" "$profile" --steps=0
 refuses "--warmup is 0" "$profile" --warmup=0
 refuses "--rows is -1" "$profile" --rows=-1
-refuses "--limit is -1" "$allocate_bits" --limit=-1 "$work"
+refuses "--limit is -1" "$allocate_bits" --budget_bits=3.5 --out="$work/mixed.textproto" --limit=-1 "$work"
 finish

@@ -171,7 +171,7 @@ TEST(OpenArrayFileTest, WhatIsNoFormatIsSaid) {
   const std::string path = TempFile("notes.txt", "hello");
   const absl::Status status = ReadAll(path);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("for raw numbers their element type and shape"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("for raw numbers give --dtype and --shape"));
   ExpectOneLine(status, path);
   EXPECT_THAT(std::string(ReadAll(TempFile("a.npy", "hello")).message()), HasSubstr("not a .npy file"));
   EXPECT_THAT(std::string(ReadAll(TempFile("a.safetensors", "hello")).message()), HasSubstr("has 5 bytes"));

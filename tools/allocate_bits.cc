@@ -7,7 +7,6 @@
 // A table on stdout; progress and errors (one line) on stderr. Exit code: 0 done, 1 an error.
 
 #include "train/evaluation/allocate_bits.h"
-#include "tensor/allocator.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -24,6 +23,7 @@
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "tensor/allocator.h"
 #include "tools/command_line.h"
 #include "tools/parse_flags.h"
 #include "train/config.h"

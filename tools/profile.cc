@@ -6,7 +6,6 @@
 // to keep. Exit code: 0 done, 1 an error (one line on stderr).
 
 #include "train/profile.h"
-#include "tensor/allocator.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -24,6 +23,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/status_macros.h"
+#include "tensor/allocator.h"
 #include "tools/command_line.h"
 #include "tools/parse_flags.h"
 #include "train/config.h"

@@ -116,9 +116,9 @@ void* CudaAccelerator::Allocate(size_t bytes) {
   if (code != cudaSuccess) return nullptr;
   allocated_ += bytes;
   sizes_.emplace(pointer, bytes);
-  if (recording_) return pointer;  // advice is no step's work
-    // It stays on the GPU, and is there before the first kernel wants it. Advice: where it is not taken,
-    // pages move when they are touched.
+  // It is to stay on the GPU, and to be there before the first kernel wants it. Advice: where it is not
+  // taken, pages move when they are touched. No step's work, so not to be recorded.
+  if (recording_) return pointer;
 #if CUDART_VERSION >= 13000
   const cudaMemLocation here = {.type = cudaMemLocationTypeDevice, .id = index_};
   (void)cudaMemAdvise(pointer, bytes, cudaMemAdviseSetPreferredLocation, here);

@@ -26,6 +26,8 @@ namespace halftone {
 namespace {
 
 constexpr size_t kNamesInALine = 8;
+// Networks of other kinds share a "conv1.weight" or an "fc.bias" by chance.
+constexpr double kLeastShare = 0.1;
 
 using Tensors = absl::flat_hash_map<std::string, Tensor>;  // by the model's names
 
@@ -131,36 +133,47 @@ absl::StatusOr<PretrainedReport> LoadPretrainedWeights(const std::string& path, 
   for (const NamedTensor& t : state) tensors.emplace(t.name, t.tensor);
   const Mapping mapping = FindMapping(arrays, tensors);
   PretrainedReport report = {.stripped = mapping.stripped, .added = mapping.added};
+  struct Match {
+    size_t array;
+    Tensor tensor;
+  };
+  std::vector<Match> found;
   absl::flat_hash_set<std::string> seen;
   int64_t numbers = 0, all = 0;
   for (size_t i = 0; i < arrays.size(); ++i) {
     const std::string name = mapping.Apply(arrays[i].name);
-    const auto found = tensors.find(name);
-    if (found == tensors.end()) {
+    const auto at = tensors.find(name);
+    if (at == tensors.end()) {
       report.unexpected.push_back(arrays[i].name);
       continue;
     }
     seen.insert(name);
-    if (!SameShape(arrays[i], found->second)) {
-      report.other_shape.push_back(absl::StrCat(name, " ", found->second.shape().ToString(), " (there ",
-                                                arrays[i].shape.ToString(), ")"));
+    const Tensor& tensor = at->second;
+    if (!SameShape(arrays[i], tensor)) {
+      report.other_shape.push_back(
+          absl::StrCat(name, " ", tensor.shape().ToString(), " (there ", arrays[i].shape.ToString(), ")"));
       continue;
     }
-    RETURN_IF_ERROR(Read(*file, i, found->second));
-    ++report.loaded;
-    if (IsFloat(found->second.dtype())) numbers += found->second.elements();
-  }
-  if (numbers == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " holds another architecture: no name and shape of its ", arrays.size(),
-                     " tensors is that of a weight of the model; expected names such as ", state.front().name,
-                     arrays.empty() ? "" : absl::StrCat(", and found ", arrays.front().name)));
+    found.push_back({i, tensor});
+    if (IsFloat(tensor.dtype())) numbers += tensor.elements();
   }
   for (const NamedTensor& t : state) {
     if (!seen.contains(t.name)) report.missing.push_back(t.name);
     if (IsFloat(t.tensor.dtype())) all += t.tensor.elements();
   }
+  report.loaded = static_cast<int64_t>(found.size());
   report.share = static_cast<double>(numbers) / static_cast<double>(all);
+  if (report.share < kLeastShare) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s holds another architecture: by name and shape, %.3g %% of the model's numbers are in it, "
+        "expected at least %g %%; the model has %s %s%s",
+        path, 100 * report.share, 100 * kLeastShare, state.front().name,
+        state.front().tensor.shape().ToString(),
+        arrays.empty()
+            ? ", the file nothing"
+            : absl::StrCat(", the file ", arrays.front().name, " ", arrays.front().shape.ToString())));
+  }
+  for (Match& match : found) RETURN_IF_ERROR(Read(*file, match.array, match.tensor));
   nn::ForEachParameter(model, [](const std::string&, nn::Parameter& p) { p.MarkUpdated(); });
   const absl::Status quantizers = nn::CheckQuantizers(model);
   if (!quantizers.ok()) return absl::DataLossError(absl::StrCat(path, ": ", quantizers.message()));

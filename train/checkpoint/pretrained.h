@@ -29,8 +29,8 @@ struct PretrainedReport {
 // the same names and shapes, numbers of other types rounded to nearest even. Names match as they are, or
 // without their first part, or with one of the model's own first parts in front, whichever way the most of
 // them do: Hugging Face's BertModel lacks our "bert.", a checkpoint of DataParallel has a "module." more.
-// Errors, one line: no such file or a damaged one, after which the model may hold some of its values; no
-// weight of the model in it (counters of batch norms are none).
+// Errors, one line: no such file or a damaged one, after which the model may hold some of its values; less
+// than a tenth of the model's numbers in it, which is another architecture and leaves the model as it was.
 absl::StatusOr<PretrainedReport> LoadPretrainedWeights(const std::string& path, nn::Module& model);
 
 }  // namespace halftone

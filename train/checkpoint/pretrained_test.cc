@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/file.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "io/safetensors/safetensors.h"
 #include "models/model.h"
@@ -120,6 +121,13 @@ TEST_F(PretrainedTest, AnotherArchitectureIsAnError) {
   EXPECT_FALSE(LoadPretrainedWeights(Write({}), *bert).ok());
   // The networks' batch norms have counters of the same names, and weights of other shapes.
   EXPECT_FALSE(LoadPretrainedWeights(path, *Model({.name = "resnet20", .width = 12}, 1)).ok());
+  // ... and networks of equal widths share a layer or two.
+  const absl::Status first =
+      LoadPretrainedWeights(Write(StateDict(*Model({.name = "resnet18", .width = 4}, 1))),
+                            *Model({.name = "cnn", .width = 4}, 1))
+          .status();
+  EXPECT_THAT(first.message(),
+              testing::HasSubstr("of the model's numbers are in it, expected at least 10 %"));
   EXPECT_FALSE(LoadPretrainedWeights("no/such/file", *bert).ok());
   EXPECT_EQ(Same(*bert, *Bert(1)), static_cast<int>(StateDict(*bert).size()));
 }

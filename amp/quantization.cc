@@ -34,8 +34,6 @@ class LayerCollector : public nn::Visitor {
   }
 };
 
-bool IsCodebook(const QuantFormat& f) { return std::holds_alternative<CodebookFormat>(f); }
-
 // What is usual for a format and a role.
 nn::QuantizerOptions Defaults(const QuantFormat& format, Role role) {
   nn::QuantizerOptions o = {.format = format};
@@ -200,8 +198,10 @@ absl::string_view EmulationNote(const Device& device) {
   if (device.Kernels<ops::Float8LinearKernels>() == nullptr) {
     return "formats of 8 bits and less are emulated: numbers are rounded to them, arithmetic is float32";
   }
-  return "linear maps of float8_e4m3fn and float8_e5m2 with one scale a tensor run in float8; all other "
-         "formats of 8 bits and less are emulated: numbers are rounded to them, arithmetic is float32";
+  return "linear maps of float8_e4m3fn and float8_e5m2, with one scale a tensor and sizes that are multiples "
+         "of "
+         "16, run in float8; convolutions, attention and all other formats of 8 bits and less are emulated: "
+         "numbers are rounded to them, arithmetic is float32";
 }
 
 absl::StatusOr<QuantizationSummary> Quantize(const QuantizationOptions& options, nn::Module& model) {
@@ -228,7 +228,7 @@ absl::StatusOr<QuantizationSummary> Quantize(const QuantizationOptions& options,
     const std::vector<Role> roles =
         rule.roles.empty() ? std::vector<Role>{Role::kWeights, Role::kActivations} : rule.roles;
     for (Layer& layer : layers) {
-      if (!MatchesAround(rule.path, layer.path)) continue;
+      if (!(rule.alone ? rule.path == layer.path : MatchesAround(rule.path, layer.path))) continue;
       matched = true;
       for (const Role role : roles) {
         if (role == Role::kWeights && !layer.quantizable->weight_shape().has_value()) continue;
@@ -244,6 +244,7 @@ absl::StatusOr<QuantizationSummary> Quantize(const QuantizationOptions& options,
     row.path = layer.path;
     const std::optional<Shape> shape = layer.quantizable->weight_shape();
     if (shape.has_value()) row.weights = shape->elements();
+    row.weight_bytes = 4.0 * static_cast<double>(row.weights);
     for (const Role role : kRoles) {
       const size_t r = static_cast<size_t>(role);
       if (!layer.roles[r].has_value() || (role == Role::kWeights && !shape.has_value())) continue;
@@ -251,6 +252,10 @@ absl::StatusOr<QuantizationSummary> Quantize(const QuantizationOptions& options,
       const absl::string_view name = halftone::NameOf(layer.roles[r]->format);
       row.formats[r] = std::string(name);
       row.bits[r] = BitsPerElement(layer.roles[r]->format);
+      if (role == Role::kWeights) {
+        const int64_t outputs = (*shape)[0], scales = layer.roles[r]->per_channel ? outputs : 1;
+        row.weight_bytes = StoredBytes(layer.roles[r]->format, outputs, shape->elements() / outputs, scales);
+      }
     }
     Attach(layer);
   }

@@ -42,8 +42,8 @@ struct QuantizationRule {
   // Of layers, or of a module around them, as parameters are named; * stands for any characters.
   std::string path = "*";
   std::vector<Role> roles;  // empty: weights and activations
-  std::optional<std::string>
-      format;  // of quant/quant_format.h, with its defaults for the role; "none": as it is
+  // Of quant/quant_format.h, with its defaults for the role; "none": as it is.
+  std::optional<std::string> format;
   std::optional<nn::ScaleSource> scale;
   std::optional<bool> per_channel;  // of weights alone
   std::optional<int64_t> history;
@@ -55,6 +55,7 @@ struct QuantizationRule {
   std::vector<float> values;  // of a codebook; not empty: start is kGiven
   std::optional<bool> learned;
   bool must_match = true;  // some layer; otherwise that is an error
+  bool alone = false;      // the layer of this path, not those within it
 };
 
 struct QuantizationOptions {
@@ -73,14 +74,14 @@ struct QuantizedLayer {
   int64_t weights = 0;                        // how many
   std::array<std::string, 3> formats;         // by Role; empty: not quantised
   std::array<double, 3> bits = {32, 32, 32};  // an element, by Role
+  double weight_bytes = 0;                    // of all of them, stored: codes, scales, a codebook's values
 };
 
 struct QuantizationSummary {
   std::vector<QuantizedLayer> layers;  // all that could be quantised, in the order of Visit
 
   bool any() const;
-  // A line for each different choice: "weights mxfp4, activations mxfp4, gradients float32: 17 layers,
-  // emulated in float32 arithmetic".
+  // A line for each different choice: "weights mxfp4, activations mxfp4, gradients float32: 17 layers".
   std::vector<std::string> Lines() const;
 };
 

@@ -13,6 +13,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 class Net : public nn::Module {
  public:
@@ -129,6 +130,50 @@ TEST(QuantizationTest, RefusesWhatCannotBe) {
   EXPECT_THAT(Error({.roles = {Role::kActivations}, .format = "int8", .per_channel = true}),
               HasSubstr("for weights alone"));
   EXPECT_THAT(Error({.format = "int8_affine", .scale = nn::ScaleSource::kLearned}), HasSubstr("zero point"));
+}
+
+// Attention: products of its own around linear maps.
+class SelfAttention : public nn::Module, public nn::Quantizable {
+ public:
+  nn::Variable Forward(const nn::Variable& x) override { return x; }
+  void Visit(nn::Visitor& v) override {
+    quantizers_.Visit(v);
+    v("qkv", qkv);
+    v("proj", proj);
+  }
+
+  nn::Linear qkv{{.in = 8, .out = 24}}, proj{{.in = 8, .out = 8}};
+};
+class Transformer : public nn::Module {
+ public:
+  nn::Variable Forward(const nn::Variable& x) override { return x; }
+  void Visit(nn::Visitor& v) override { v("attn", attn); }
+
+  SelfAttention attn;
+};
+
+TEST(QuantizationTest, ALayerAloneIsWithoutThoseWithinIt) {
+  for (const bool alone : {false, true}) {
+    Transformer model;
+    const QuantizationSummary s =
+        Quantize({.rules = {{.path = "attn", .format = "fp4", .alone = alone}}}, model).value();
+    std::vector<std::string> quantised;
+    for (const QuantizedLayer& layer : s.layers) {
+      if (!layer.formats[static_cast<size_t>(Role::kActivations)].empty()) quantised.push_back(layer.path);
+    }
+    if (alone) {
+      EXPECT_THAT(quantised, ElementsAre("attn"));
+    } else {
+      EXPECT_THAT(quantised, UnorderedElementsAre("attn", "attn.qkv", "attn.proj"));
+    }
+  }
+}
+
+TEST(QuantizationTest, SaysWhatWeightsTake) {
+  const QuantizationSummary s = Of({.formats = {"int4", "int4"}, .edges_in_8_bits = false});
+  EXPECT_EQ(s.layers[1].weights, 8 * 8 * 9);
+  EXPECT_EQ(s.layers[1].weight_bytes, 8 * 8 * 9 / 2 + 8 * 4);  // a scale a channel
+  EXPECT_EQ(Of({}).layers[1].weight_bytes, 8 * 8 * 9 * 4);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -20,6 +21,7 @@
 #include "benchmark/benchmark.h"
 #include "models/model.h"
 #include "nn/optim/sgd.h"
+#include "tensor/allocator.h"
 #include "tensor/ops/cast/cast.h"
 #include "train/open_device.h"
 #include "train/recipe_options.h"
@@ -43,11 +45,13 @@ void Step(benchmark::State& state, Device& device, const models::ModelRow& row, 
                   GradScaler::Create({.initial = 1024, .enabled = recipe.scales_loss}).value(), options);
   const Batch on_host = RandomBatch(device.host(), row.image, batch_size);
   const Batch batch = {on_host.input.To(device), on_host.labels.To(device)};
+  absl::Status status;
   const auto steps = [&] {
-    for (int64_t i = 0; i < kStepsAtOnce; ++i) HALFTONE_CHECK(trainer.Enqueue(batch).ok());
+    for (int64_t i = 0; i < kStepsAtOnce; ++i) status.Update(trainer.Enqueue(batch).status());
   };
   steps();  // chooses algorithms and fills the allocator's cache
   for (auto _ : state) steps();
+  if (!status.ok()) return state.SkipWithError(std::string(status.message()).c_str());
   const int64_t images = static_cast<int64_t>(state.iterations()) * kStepsAtOnce * batch_size;
   state.counters["images/s"] = benchmark::Counter(static_cast<double>(images), benchmark::Counter::kIsRate);
   state.counters["step_ms"] = benchmark::Counter(static_cast<double>(state.iterations() * kStepsAtOnce) / 1e3,
@@ -122,5 +126,10 @@ int main(int argc, char** argv) {
   halftone::Register(**device, batch);
   benchmark::AddCustomContext("gpu", halftone::DescribeDevice(**device));
   benchmark::AddCustomContext("batch", std::to_string(batch));
-  benchmark::RunSpecifiedBenchmarks();
+  try {
+    benchmark::RunSpecifiedBenchmarks();
+  } catch (const halftone::OutOfMemory& error) {
+    std::fprintf(stderr, "gpu_step: %s\n", error.what());
+    return 1;
+  }
 }

@@ -3,9 +3,9 @@
 //
 //   ./bazelw run //bench:memory -- [--batch=128]
 //
-//   weights       live between steps, less the batch: masters, their 16-bit working copies, buffers
+//   weights       live between steps, less the batch and the state: masters, their 16-bit working copies, buffers
 //   gradients     live after the backward pass, less before the forward pass
-//   state         Adam's moments, from the optimiser itself: they are no tensors
+//   state         Adam's moments
 //   activations   live after the forward pass, less before: what the tape holds for the backward pass.
 //                 The images are handed over and count like any activation: whole where the first layer
 //                 keeps them, gone where it keeps a 16-bit copy
@@ -92,7 +92,7 @@ Memory Measure(const ModelCase& model, absl::string_view recipe_name, int64_t ba
 
   const auto image_bytes = static_cast<int64_t>(batch.input.bytes());
   const int64_t before = allocator.stats().live_bytes - image_bytes;
-  memory.weights = before - static_cast<int64_t>(batch.labels.bytes());
+  memory.weights = before - memory.state - static_cast<int64_t>(batch.labels.bytes());
   {
     // The forward and backward pass of a step, with looks in between.
     nn::Graph graph({.device = &device, .policy = &options.policy, .training = true});

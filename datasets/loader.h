@@ -3,9 +3,9 @@
 // Which images a batch holds, and how they are augmented, is a pure function of (seed, epoch, batch): a run
 // that starts at a checkpoint's position gets the batches that a run from the start would have got.
 //
-//   ASSIGN_OR_RETURN(auto loader, DataLoader::Create(device, data, data.train, {.batch_size = 128, .shuffle =
-//   true,
-//                                                    .augment = true, .drop_last = true, .seed = seed}));
+//   ASSIGN_OR_RETURN(auto loader, DataLoader::Create(device, data, data.train,
+//                                                    {.batch_size = 128, .shuffle = true, .augment = true,
+//                                                     .drop_last = true, .seed = seed}));
 //   for (int64_t b = 0; b < loader->batches_per_epoch(); ++b) Step(loader->Next());
 #ifndef HALFTONE_DATASETS_LOADER_H_
 #define HALFTONE_DATASETS_LOADER_H_

@@ -16,8 +16,8 @@
 
 namespace halftone {
 
-// float64 and integers of 32 bits and more are checked as doubles (rounded to nearest even beyond
-// 2^53), all others as floats, exactly.
+// float64 and integers of 32 bits and more are checked as doubles (rounded to nearest even beyond 2^53), all
+// others as floats, exactly.
 struct ArraySafetyRequest {
   size_t index = 0;                  // into the file's arrays()
   std::vector<FloatFormat> formats;  // as SafetyCheck takes them

@@ -1,7 +1,7 @@
 // Writes a file of arrays piece by piece, so that arrays of any size need little memory.
 //
-//   ASSIGN_OR_RETURN(const std::unique_ptr<ArrayWriter> writer, ArrayWriter::Create("w.safetensors",
-//   arrays)); for (const FileArray& array : writer->arrays()) {
+//   ASSIGN_OR_RETURN(const std::unique_ptr<ArrayWriter> writer, ArrayWriter::Create("w.safetensors", arrays));
+//   for (const FileArray& array : writer->arrays()) {
 //     ... RETURN_IF_ERROR(writer->Append(bytes)); ...
 //   }
 //   RETURN_IF_ERROR(writer->Commit());

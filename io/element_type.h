@@ -59,10 +59,9 @@ ElementType ElementTypeOf(DType dtype);
 absl::optional<DType> DTypeOf(ElementType type);
 
 // The values of little-endian elements, one a byte where they have fewer bits (the upper ones do not count);
-// bytes.size() must be to.size() * SizeOf(type). A value that the
-// target does not hold exactly (float64 and integers beyond 2^24 in a float, beyond 2^53 in a double) is
-// rounded to nearest even, a float64 beyond float's range to infinity. NaNs stay NaNs. A bool is 0 or 1: any
-// byte but 0 counts as 1.
+// bytes.size() must be to.size() * SizeOf(type). A value that the target does not hold exactly (float64 and
+// integers beyond 2^24 in a float, beyond 2^53 in a double) is rounded to nearest even, a float64 beyond
+// float's range to infinity. NaNs stay NaNs. A bool is 0 or 1: any byte but 0 counts as 1.
 void ConvertElements(ElementType type, absl::Span<const char> bytes, absl::Span<double> to);
 void ConvertElements(ElementType type, absl::Span<const char> bytes, absl::Span<float> to);
 

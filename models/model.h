@@ -83,10 +83,10 @@ struct ModelRow {
 
 absl::Span<const ModelRow> Models();
 
-// A model without weights yet (nn::Initialize gives them); takes images [N, H, W, C], or where the row
-// has a vocabulary texts, int64 [N, 3, S], the planes of PadRows (datasets/text); gives logits [N,
-// num_classes], or [N, width] where the row keeps_width. Unknown names are errors that list the valid ones;
-// so are numbers beyond reason, and numbers that the model has not.
+// A model without weights yet (nn::Initialize gives them); takes images [N, H, W, C], or where the row has a
+// vocabulary texts, int64 [N, 3, S], the planes of PadRows (datasets/text); gives logits [N, num_classes], or
+// [N, width] where the row keeps_width. Unknown names are errors that list the valid ones; so are numbers
+// beyond reason, and numbers that the model has not.
 absl::StatusOr<std::unique_ptr<nn::Module>> MakeModel(const ModelOptions& options);
 
 }  // namespace halftone::models

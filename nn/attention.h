@@ -13,7 +13,8 @@ struct AttentionOptions {
   int64_t heads = 1;    // divides the width
   double dropout = 0;   // of the probabilities, in training
   Rng stream = Rng(0);  // of dropout
-  // Of queries, keys and values, which share the one of the input, and of the result's gradient; null: none.
+  // Of queries, keys and values, which share the one of the input (so that from three tensors each adds to a
+  // delayed scale's history), and of the result's gradient; null: none.
   LayerQuantizers* quantizers = nullptr;
 };
 

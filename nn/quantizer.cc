@@ -17,7 +17,6 @@
 namespace halftone::nn {
 namespace {
 
-bool IsCodebook(const QuantFormat& format) { return std::holds_alternative<CodebookFormat>(format); }
 bool IsBlocks(const QuantFormat& format) { return std::holds_alternative<BlockFormat>(format); }
 
 // The largest value of a format, whose scale is 1. A codebook without learned values ends at 1, and is as
@@ -101,7 +100,7 @@ void Quantizer::Visit(Visitor& v) {
 }
 
 // The first tensor says where what is learned begins.
-void Quantizer::Start(const Tensor& tensor) {
+void Quantizer::Start(const Tensor& tensor, bool is_signed) {
   if (!started_.has_value() || knows_started_) return;
   knows_started_ = started_->value.data<int64_t>()[0] != 0;
   if (knows_started_) return;
@@ -119,7 +118,7 @@ void Quantizer::Start(const Tensor& tensor) {
     scale_->MarkUpdated();
   }
   if (!IsCodebook(options_.format)) return;
-  const std::vector<float> start = StartingValues(x);
+  const std::vector<float> start = StartingValues(x, is_signed);
   Tensor& to = codebook_.has_value() ? codebook_->mutable_master() : values_->value;
   std::copy(start.begin(), start.end(), to.data<float>());
   if (codebook_.has_value()) codebook_->MarkUpdated();
@@ -131,16 +130,23 @@ float Quantizer::LearnedRange(absl::Span<const float> x) const {
   return LsqInitialScale(x, steps) * static_cast<float>(steps);
 }
 
+// Those that x is about to be rounded with.
+std::vector<float> Quantizer::StartingScales(absl::Span<const float> x) const {
+  if (!has_scale()) return {1};
+  if (!scale_.has_value()) return CurrentScales(x).scales;
+  const absl::Span<const float> learned = scale_->master().span<float>();
+  return {learned.begin(), learned.end()};
+}
+
 // In the unit of the scales, which is 1 where the values carry the scale themselves.
-std::vector<float> Quantizer::StartingValues(absl::Span<const float> x) const {
+std::vector<float> Quantizer::StartingValues(absl::Span<const float> x, bool is_signed) const {
   const CodebookFormat& format = std::get<CodebookFormat>(options_.format);
   if (options_.start == CodebookStart::kGiven) return options_.values;
-  const bool is_signed = std::any_of(x.begin(), x.end(), [](float v) { return v < 0; });
+  is_signed = is_signed || std::any_of(x.begin(), x.end(), [](float v) { return v < 0; });
   const absl::StatusOr<Codebook> values =
-      options_.start == CodebookStart::kQuantiles
-          ? QuantileCodebook(x, has_scale() ? CurrentScales(x).scales : std::vector<float>{1}, format.size())
-      : options_.start == CodebookStart::kGrid ? MinifloatCodebook(format.bits, is_signed)
-                                               : AdditivePowersOfTwoCodebook(format.bits, is_signed);
+      options_.start == CodebookStart::kQuantiles ? QuantileCodebook(x, StartingScales(x), format.size())
+      : options_.start == CodebookStart::kGrid    ? MinifloatCodebook(format.bits, is_signed)
+                                                  : AdditivePowersOfTwoCodebook(format.bits, is_signed);
   HALFTONE_CHECK(values.ok());
   std::vector<float> start(values->values().begin(), values->values().end());
   if (options_.start != CodebookStart::kQuantiles && !has_scale()) {
@@ -300,7 +306,8 @@ absl::optional<ops::Float8> Quantizer::Float8Of(const DeviceScales& s) const {
 Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph, absl::optional<ops::Float8>* float8) {
   if (!graph.quantize()) return tensor;
   const Tensor x = ops::Cast(tensor, DType::kF32);
-  if (!graph.replay()) Start(x);
+  // The gradients of a first batch may have one sign by chance.
+  if (!graph.replay()) Start(x, /*is_signed=*/true);
   const bool remember = graph.training() && !graph.replay();
   if (const auto* kernels = x.device().Kernels<QuantizerKernels>()) {
     const DeviceScales scales = FindScales(*kernels, x, remember);
@@ -309,6 +316,19 @@ Tensor Quantizer::Quantize(const Tensor& tensor, const Graph& graph, absl::optio
   }
   const Scales scales = FindScales(x.span<float>(), remember);
   return ops::Cast(Round(x, scales, Values(), RngOf(graph)), tensor.dtype());
+}
+
+Quantizer::Balance Quantizer::BalanceOf(const Tensor& x) const {
+  const double steps = Steps(options_.format);
+  if (outputs_ == 0) {
+    // LSQ counts the features of one example.
+    const int64_t features = x.elements() / std::max<int64_t>(1, x.shape()[0]);
+    const double factor = LsqGradientFactor(static_cast<size_t>(std::max<int64_t>(1, features)), steps);
+    return {factor, factor};
+  }
+  const auto* codebook = std::get_if<CodebookFormat>(&options_.format);
+  return {.scale = LsqGradientFactor(static_cast<size_t>(x.elements() / channels_), steps),
+          .values = codebook == nullptr ? 0 : codebook->size() / static_cast<double>(x.elements())};
 }
 
 std::vector<Variable> Quantizer::InputsFrom(const Variable& x) {
@@ -329,11 +349,12 @@ Variable Quantizer::RoundOn(const QuantizerKernels& kernels, const Variable& x,
   return graph.Record(
       "fake_quantize", std::move(y), InputsFrom(x),
       [&kernels, xt = x.value(), format = options_.format, scales, search, channels = channels_,
-       learns_scale = scale_.has_value(), learns_values = codebook_.has_value()](BackwardContext& c) {
+       balance = BalanceOf(x.value()), learns_scale = scale_.has_value(),
+       learns_values = codebook_.has_value()](BackwardContext& c) {
         Device& device = xt.device();
         QuantizerGradients g = {.dx = Tensor::Empty(device, DType::kF32, xt.shape())};
-        g.scale_factor = g.value_factor =
-            LsqGradientFactor(static_cast<size_t>(xt.elements() / channels), Steps(format));
+        g.scale_factor = balance.scale;
+        g.value_factor = balance.values;
         if (learns_scale) g.dscales = Tensor::Empty(device, DType::kF32, {channels});
         if (learns_values) g.dvalues = Tensor::Empty(device, DType::kF32, {search.shape()[1]});
         if (search.defined()) {
@@ -358,7 +379,7 @@ Variable Quantizer::RoundAs(const Variable& input, absl::optional<ops::Float8>* 
   Graph& graph = input.graph();
   if (!graph.quantize()) return input;
   const Variable x = graph.Cast(input, DType::kF32);
-  if (!graph.replay()) Start(x.value());
+  if (!graph.replay()) Start(x.value(), /*is_signed=*/false);
   if (const auto* kernels = x.value().device().Kernels<QuantizerKernels>())
     return RoundOn(*kernels, x, float8);
   const absl::Span<const float> values = x.value().span<float>();
@@ -369,7 +390,8 @@ Variable Quantizer::RoundAs(const Variable& input, absl::optional<ops::Float8>* 
   return graph.Record(
       "fake_quantize", std::move(y), InputsFrom(x),
       [xt = x.value(), format = options_.format, scales = std::move(scales), codebook = std::move(codebook),
-       learns_scale = scale_.has_value(), learns_values = codebook_.has_value()](BackwardContext& c) {
+       balance = BalanceOf(x.value()), learns_scale = scale_.has_value(),
+       learns_values = codebook_.has_value()](BackwardContext& c) {
         const absl::Span<const float> x = xt.span<float>(), dy = c.dy().span<float>();
         Tensor dx = Tensor::Empty(xt.device(), DType::kF32, xt.shape());
         std::vector<double> dscales(learns_scale ? scales.scales.size() : 0);
@@ -385,15 +407,13 @@ Variable Quantizer::RoundAs(const Variable& input, absl::optional<ops::Float8>* 
                                absl::MakeSpan(dscales));
         }
         c.Give(0, std::move(dx));
-        // LSQ: so that a scale moves, relative to itself, about as far as the weights do.
-        const double balance = LsqGradientFactor(x.size() / scales.scales.size(), Steps(format));
-        if (learns_scale) c.Give(1, FromDoubles(xt.device(), dscales, balance));
+        if (learns_scale) c.Give(1, FromDoubles(xt.device(), dscales, balance.scale));
         if (!learns_values) return;
-        // The same for values: in the unit of the numbers, which the scales take them from.
+        // In the unit of the numbers, which the scales take the values from.
         double unit = 0;
         for (const float s : scales.scales) unit += static_cast<double>(s) * s;
         unit /= static_cast<double>(scales.scales.size());
-        c.Give(learns_scale ? 2 : 1, FromDoubles(xt.device(), dvalues, balance / unit));
+        c.Give(learns_scale ? 2 : 1, FromDoubles(xt.device(), dvalues, balance.values / unit));
       });
 }
 

@@ -89,13 +89,22 @@ class Quantizer : public Module {
   bool has_scale() const { return options_.scale != ScaleSource::kNone; }
   // What blocks run along.
   int64_t RowOf(const Tensor& x) const { return outputs_ > 0 ? x.elements() / outputs_ : x.shape()[-1]; }
-  void Start(const Tensor& x);
+  // is_signed: whatever this tensor's numbers are.
+  void Start(const Tensor& x, bool is_signed);
   float LearnedRange(absl::Span<const float> x) const;
-  std::vector<float> StartingValues(absl::Span<const float> x) const;
+  std::vector<float> StartingScales(absl::Span<const float> x) const;
+  std::vector<float> StartingValues(absl::Span<const float> x, bool is_signed) const;
   std::optional<Codebook> Values() const;  // where the format has them
   Scales CurrentScales(absl::Span<const float> x) const;
   Scales FindScales(absl::Span<const float> x, bool remember);
   Rng RngOf(const Graph& graph) const;
+  // What the gradients of scales and values are multiplied by, so that these move, relative to themselves,
+  // about as far as the weights do. Scales, and values of activations: LSQ's factor. Values of weights: one
+  // over the weights that a value stands for on average (docs/design/0005).
+  struct Balance {
+    double scale, values;
+  };
+  Balance BalanceOf(const Tensor& x) const;
   // x, and what is learned beside it.
   std::vector<Variable> InputsFrom(const Variable& x);
   Tensor Round(const Tensor& x, const Scales& scales, const std::optional<Codebook>& codebook,

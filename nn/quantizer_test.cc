@@ -34,8 +34,9 @@ class QuantizerTest : public ::testing::Test {
     return {.device = &device_, .rng = Rng(1).AtStep(step), .training = true};
   }
   GraphOptions Evaluating() { return {.device = &device_, .gradients = false}; }
+  // One example's features.
   Tensor Of(const std::vector<float>& x) {
-    return Tensor::From<float>(device_, {static_cast<int64_t>(x.size())}, x);
+    return Tensor::From<float>(device_, {1, static_cast<int64_t>(x.size())}, x);
   }
   std::vector<float> Run(Root& root, const GraphOptions& options, const std::vector<float>& x) {
     Graph graph(options);
@@ -127,18 +128,76 @@ TEST_F(QuantizerTest, LearnsTheValuesOfACodebook) {
                              static_cast<float>(balance * 7), static_cast<float>(balance * 5)));
 }
 
-TEST_F(QuantizerTest, ACodebookStartsFromTheFirstTensor) {
-  Root root({.format = Format("fp3")});
+TEST_F(QuantizerTest, ValuesOfWeightsMoveAsTheWeightsThatTheyStandFor) {
+  Root root({.format = Format("fp2"),
+             .scale = ScaleSource::kCurrent,
+             .per_channel = true,
+             .start = CodebookStart::kGiven,
+             .values = {-1, -0.25f, 0.25f, 1}},
+            /*outputs=*/2);
   Initialize(root, device_, Rng(1));
+  // Amax and so scale is 2 in either channel; each value stands for two weights, as on average.
+  Gradient(root, {-2, -0.5f, 0.5f, 2, -2, -0.5f, 0.5f, 2});
+  const absl::Span<const float> g = Parameters(root)[0]->gradient().span<float>();
+  // The mean of the weights' gradients, over the scale, in whose unit the values are: half of them.
+  EXPECT_THAT(g, ElementsAre((1 + 5) / 2 / 2.0f, (2 + 6) / 2 / 2.0f, (3 + 7) / 2.0f / 2, (4 + 8) / 2 / 2.0f));
+}
+
+TEST_F(QuantizerTest, ABatchOfAlikeExamplesTeachesWhatOneDoes) {
+  // As a mean over the batch, which losses are, does: gradients are those of one example over their number.
+  for (const int64_t batch : {1, 4}) {
+    Root root({.format = Format("fp2"),
+               .scale = ScaleSource::kNone,
+               .start = CodebookStart::kGiven,
+               .values = {-1, 0, 1, 3}});
+    Initialize(root, device_, Rng(1));
+    const auto filled = [&](double v) {
+      return Tensor::From<float>(device_, {batch, 9}, std::vector<float>(9 * batch, static_cast<float>(v)));
+    };
+    Graph graph(Training());
+    const Variable y = root(graph.Input(filled(1.2), /*requires_grad=*/true));
+    const Variable mean = graph.Record("mean", Tensor::Zeros(device_, DType::kF32, {}), {y},
+                                       [&](BackwardContext& c) { c.Give(0, filled(1.0 / batch)); });
+    graph.Backward(mean);
+    EXPECT_FLOAT_EQ(Parameters(root)[0]->gradient().span<float>()[2], 9 / std::sqrt(9.0f)) << batch;
+  }
+}
+
+TEST_F(QuantizerTest, AnEmptyBatchIsQuantised) {
+  for (const char* format : {"int8", "fp4", "float8_e4m3fn"}) {
+    Root root({.format = Format(format)});
+    Initialize(root, device_, Rng(1));
+    Graph graph(Training());
+    const Tensor none = Tensor::Empty(device_, DType::kF32, {0, 7});
+    EXPECT_EQ(root(graph.Input(none, /*requires_grad=*/true)).value().elements(), 0) << format;
+  }
+}
+
+TEST_F(QuantizerTest, ACodebookOfGradientsHasBothSigns) {
+  Root root({.format = Format("fp4"), .start = CodebookStart::kGrid, .learned = false});
+  Initialize(root, device_, Rng(1));
+  // Of a first batch of one class, say.
+  Graph graph(Training());
+  root.quantizer.Quantize(Of({1, 2, 4}), graph);
+  EXPECT_THAT(root.quantizer.Quantize(Of({-4, 4}), graph).span<float>(), ElementsAre(-4, 4));
+}
+
+TEST_F(QuantizerTest, ACodebookStartsFromTheFirstTensor) {
   std::vector<float> x;
   for (int i = 0; i < 4096; ++i) x.push_back(Rng(3).Normal(i) * 0.01f);
-  const std::vector<float> y = Run(root, Training(), x);
-  double error = 0, power = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    error += (y[i] - x[i]) * (y[i] - x[i]);
-    power += x[i] * x[i];
+  for (const ScaleSource scale :
+       {ScaleSource::kNone, ScaleSource::kCurrent, ScaleSource::kDelayed, ScaleSource::kLearned}) {
+    Root root({.format = Format("fp3"), .scale = scale});
+    Initialize(root, device_, Rng(1));
+    const std::vector<float> y = Run(root, Training(), x);
+    double error = 0, power = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      error += (y[i] - x[i]) * (y[i] - x[i]);
+      power += x[i] * x[i];
+    }
+    // Lloyd and Max: 0.0345 of a Gaussian's variance with 8 values.
+    EXPECT_LT(error / power, 0.045) << static_cast<int>(scale);
   }
-  EXPECT_LT(error / power, 0.045);  // Lloyd and Max: 0.0345 of a Gaussian's variance with 8 values
 }
 
 TEST_F(QuantizerTest, EachChannelHasAScaleOfItsOwn) {

@@ -67,14 +67,6 @@ absl::StatusOr<Codebook> Codebook::Create(absl::Span<const float> values) {
   return Codebook(positive_zeros);
 }
 
-absl::StatusOr<Codebook> Codebook::CreateOfSize(absl::Span<const float> values, int size) {
-  if (values.size() != static_cast<size_t>(size)) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("a codebook of %d values was expected, but there are %d", size, values.size()));
-  }
-  return Create(values);
-}
-
 void SortValues(absl::Span<float> values) {
   std::sort(values.begin(), values.end(),
             [](float a, float b) { return std::isnan(b) ? !std::isnan(a) : a < b; });

@@ -3,8 +3,8 @@
 // docs/design/0005-learned-codebooks.md derives them.
 //
 //   const Codebook codebook = MinifloatCodebook(4).value();                   // quant/codebook_init.h
-//   FakeQuantize(codebook, weights, scales, absl::MakeSpan(y));               // 16 values, times a row's
-//   scale FakeQuantizeBackward(codebook, weights, scales, dy, absl::MakeSpan(dx), absl::MakeSpan(dvalues),
+//   FakeQuantize(codebook, weights, scales, absl::MakeSpan(y));               // 16 values, times a row's scale
+//   FakeQuantizeBackward(codebook, weights, scales, dy, absl::MakeSpan(dx), absl::MakeSpan(dvalues),
 //                        absl::MakeSpan(dscales));
 //
 // Rows: scales.size() equal slices of the elements, each with a scale of its own: one for a whole tensor, one
@@ -40,8 +40,6 @@ class Codebook {
   // 2 to kMaxSize values; a -0 becomes 0. InvalidArgument: another number of them, one that is not finite or
   // that is below the one before.
   static absl::StatusOr<Codebook> Create(absl::Span<const float> values);
-  // InvalidArgument also if there are not `size` of them.
-  static absl::StatusOr<Codebook> CreateOfSize(absl::Span<const float> values, int size);
 
   absl::Span<const float> values() const { return absl::MakeConstSpan(search_.values).first(size()); }
   int size() const { return search_.size; }

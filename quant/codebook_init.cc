@@ -210,11 +210,18 @@ absl::StatusOr<Codebook> QuantileCodebook(absl::Span<const float> x, absl::Span<
     const float number = x[at] / scales[at / length];
     if (std::isfinite(number)) data.push_back(number + 0.0f);  // no -0
   }
-  if (std::all_of(data.begin(), data.end(), [](float number) { return number == 0; })) {
+  const auto is_zero = [](float number) { return number == 0; };
+  if (std::all_of(data.begin(), data.end(), is_zero)) {
+    // What a sample has missed.
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float number = x[i] / scales[i / length];
+      if (std::isfinite(number) && number != 0) data.push_back(number);
+    }
+  }
+  if (std::all_of(data.begin(), data.end(), is_zero)) {
     return absl::InvalidArgumentError(
         "no values can be found for a codebook: the data have no finite element other than 0; start from a "
-        "fixed "
-        "codebook");
+        "fixed codebook");
   }
 
   const Sample sample(std::move(data));

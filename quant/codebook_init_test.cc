@@ -207,6 +207,14 @@ TEST(QuantileCodebookTest, OfManyElementsASample) {
   EXPECT_LT(MeanSquaredError(first, x), 0.0099);
 }
 
+TEST(QuantileCodebookTest, ASampleMissesNothingButZeros) {
+  std::vector<float> x(600000);
+  x[123456] = 3;
+  const Codebook codebook = QuantileCodebook(x, kOneScale, 4).value();
+  EXPECT_EQ(codebook.values().front(), 0);
+  EXPECT_EQ(codebook.values().back(), 3);
+}
+
 TEST(QuantileCodebookTest, RefusesWhatHasNoAnswer) {
   const auto code = [](std::vector<float> x, int size) {
     return QuantileCodebook(x, kOneScale, size).status().code();

@@ -47,8 +47,7 @@ struct CodebookSearch {
 
   // Of more than 16 values, a table that does without a search. With
   //
-  //   magnitude = clamp(the bits of |q|, lowest, highest) - lowest,  key = q > 0 ? magnitude : -1 -
-  //   magnitude,
+  //   magnitude = clamp(the bits of |q|, lowest, highest) - lowest,  key = q > 0 ? magnitude : -1 - magnitude,
   //
   // q is above a threshold exactly where its key is above the threshold's. Keys that differ in the lower
   // `shift` bits alone share a bucket, buckets[key >> shift] from the middle of the vector on, which holds

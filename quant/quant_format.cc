@@ -29,6 +29,22 @@ double BitsPerElement(const QuantFormat& format) {
   return std::visit(bits, format);
 }
 
+double StoredBytes(const QuantFormat& format, int64_t rows, int64_t row, int64_t scales) {
+  constexpr double kFloat = 4;
+  const auto n = static_cast<double>(rows * row), all_scales = kFloat * static_cast<double>(scales);
+  if (const auto* f = std::get_if<BlockFormat>(&format)) {
+    const auto blocks =
+        static_cast<double>(static_cast<size_t>(rows) * f->BlocksPerRow(static_cast<size_t>(row)));
+    return n * f->element_bits() / 8 + blocks + (f->scale == BlockScale::kE4m3 ? all_scales : 0);
+  }
+  double bytes = n * BitsPerElement(format) / 8 + all_scales;
+  if (const auto* f = std::get_if<IntegerFormat>(&format); f != nullptr && f->affine) {
+    bytes += static_cast<double>(scales) * f->bits / 8;
+  }
+  if (const auto* f = std::get_if<CodebookFormat>(&format)) bytes += kFloat * f->size();
+  return bytes;
+}
+
 std::vector<QuantFormat> QuantFormats() {
   std::vector<QuantFormat> formats;
   for (const FloatFormat& f : kFloatFormats) {

@@ -33,9 +33,16 @@ inline constexpr std::array<CodebookFormat, 5> kCodebookFormats = {
 using QuantFormat = std::variant<FloatFormat, IntegerFormat, BlockFormat, CodebookFormat>;
 
 absl::string_view NameOf(const QuantFormat& format);
+inline bool IsCodebook(const QuantFormat& format) { return std::holds_alternative<CodebookFormat>(format); }
 
 // Of one number, with its share of a block's scale. What a tensor or a channel has but once does not count.
 double BitsPerElement(const QuantFormat& format);
+
+// Bytes that weights take, `rows` outputs of `row` inputs each, along which blocks run: their codes, without
+// padding to whole bytes; the scales of blocks, the last of a row perhaps shorter; and but for MX, a float32
+// for each of `scales`, a tensor's or its channels', affine ones with a zero point, and for each value of a
+// codebook.
+double StoredBytes(const QuantFormat& format, int64_t rows, int64_t row, int64_t scales);
 
 // Every format of at most 8 bits an element that can be trained through.
 std::vector<QuantFormat> QuantFormats();

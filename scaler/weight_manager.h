@@ -60,7 +60,6 @@ class WeightManager {
   WeightManager(const WeightManagerOptions& options, absl::Span<const absl::Span<const float>> initial);
 
   size_t tensors() const { return working_.size(); }
-  bool has_masters() const { return options_.masters; }
 
   // The step, 0 to 2^32 - 1, that the roundings to come belong to. Rounding one master twice in one step
   // gives the same bits; two updates without masters in one step would draw the same random numbers.

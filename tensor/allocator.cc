@@ -57,7 +57,7 @@ void* CachingAllocator::Allocate(size_t bytes) {
   throw OutOfMemory(
       absl::StrFormat("out of %s: %.1f MiB were asked for, %.1f MiB are held%s; take smaller batches, or "
                       "a narrower precision",
-                      what, Mebibytes(bytes), Mebibytes(static_cast<size_t>(stats().live_bytes)), free));
+                      what, Mebibytes(bytes), Mebibytes(static_cast<size_t>(stats().reserved_bytes)), free));
 }
 
 void* CachingAllocator::TryAllocate(size_t bytes) {

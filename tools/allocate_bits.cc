@@ -9,8 +9,6 @@
 #include "train/evaluation/allocate_bits.h"
 
 #include <cstdint>
-#include <cstdio>
-#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +21,6 @@
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "tensor/allocator.h"
 #include "tools/command_line.h"
 #include "tools/parse_flags.h"
 #include "train/config.h"
@@ -38,7 +35,7 @@ ABSL_FLAG(std::string, set, "", "config text that is merged over the run's; may 
 
 namespace {
 
-absl::Status Allocate(const std::vector<char*>& folders, std::vector<std::string> sets) {
+absl::StatusOr<std::string> Allocate(const std::vector<char*>& folders, std::vector<std::string> sets) {
   if (folders.size() != 1) {
     return absl::InvalidArgumentError(
         absl::StrCat(folders.size(),
@@ -60,8 +57,7 @@ absl::Status Allocate(const std::vector<char*>& folders, std::vector<std::string
   const std::string table = halftone::PrintAllocation(allocation);
   RETURN_IF_ERROR(halftone::WriteFileAtomically(halftone::ResolveUserPath(out),
                                                 halftone::PrintConfig(allocation.config)));
-  std::printf("%swritten: %s; train with --config=%s\n", table.c_str(), out.c_str(), out.c_str());
-  return absl::OkStatus();
+  return absl::StrCat(table, "written: ", out, "; train with --config=", out, "\n");
 }
 
 }  // namespace
@@ -72,14 +68,6 @@ int main(int argc, char** argv) {
   absl::StatusOr<std::vector<char*>> folders = halftone::ParseFlags("allocate_bits", argc, argv);
   if (!folders.ok()) return halftone::Fail("allocate_bits", folders.status());
   folders->erase(folders->begin());  // the program
-  try {
-    const absl::Status status = Allocate(*folders, std::move(sets));
-    if (!status.ok()) return halftone::Fail("allocate_bits", status);
-  } catch (const halftone::OutOfMemory& error) {
-    return halftone::Fail("allocate_bits", absl::ResourceExhaustedError(error.what()));
-  } catch (const std::bad_alloc&) {
-    return halftone::Fail("allocate_bits",
-                          absl::ResourceExhaustedError("out of memory; lower data.batch_size"));
-  }
-  return 0;
+  return halftone::PrintResult("allocate_bits", "lower data.batch_size",
+                               [&] { return Allocate(*folders, std::move(sets)); });
 }

@@ -1,9 +1,13 @@
 #include "tools/command_line.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <new>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "tensor/allocator.h"
 
 namespace halftone {
 
@@ -37,6 +41,20 @@ int Fail(absl::string_view program, const absl::Status& status) {
   std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(program.size()), program.data(),
                static_cast<int>(message.size()), message.data());
   return 1;
+}
+
+int PrintResult(absl::string_view program, absl::string_view advice,
+                absl::FunctionRef<absl::StatusOr<std::string>()> make) try {
+  const absl::StatusOr<std::string> text = make();
+  if (!text.ok()) return Fail(program, text.status());
+  if (std::fwrite(text->data(), 1, text->size(), stdout) == text->size() && std::fflush(stdout) == 0)
+    return 0;
+  return Fail(program, absl::UnavailableError(
+                           absl::StrCat("the standard output cannot be written: ", std::strerror(errno))));
+} catch (const OutOfMemory& error) {
+  return Fail(program, absl::ResourceExhaustedError(error.what()));
+} catch (const std::bad_alloc&) {
+  return Fail(program, absl::ResourceExhaustedError(absl::StrCat("out of memory; ", advice)));
 }
 
 }  // namespace halftone

@@ -1,10 +1,7 @@
 // Prints what BigNet takes with float32 and with float16 weights: memory, time, and how far the outputs are
 // apart.
 //
-//   compare_memory [--width=1024] [--batch=1] [--rounds=20] [--seed=1] [--threads=0] [--weights=FILE]
-//
-// Without a file both models have the same random weights. With one (.safetensors, .pth, ...), its tensors of
-// BigNet's names, float32 or float16.
+//   compare_memory --width=1024 --batch=64
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -13,54 +10,40 @@
 #include <string>
 #include <vector>
 
+#include "absl/flags/flag.h"
+#include "absl/flags/usage.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/string_view.h"
 #include "base/cpu.h"
+#include "base/file.h"
 #include "base/parallel.h"
 #include "base/status_macros.h"
 #include "models/model.h"
 #include "nn/graph.h"
 #include "nn/module.h"
-#include "tensor/allocator.h"
+#include "tools/command_line.h"
+#include "tools/parse_flags.h"
 #include "train/checkpoint/pretrained.h"
+
+ABSL_FLAG(int64_t, width, 1024, "of all layers");
+ABSL_FLAG(int64_t, batch, 1, "rows of the input");
+ABSL_FLAG(int64_t, rounds, 20, "forward passes of either");
+ABSL_FLAG(int64_t, seed, 1, "of weights and input");
+ABSL_FLAG(int64_t, threads, 0, "0: one a core");
+ABSL_FLAG(
+    std::string, weights, "",
+    "a file of BigNet's tensors by name, float32 or float16 (.safetensors, .pth, ...); empty: random ones");
 
 namespace halftone {
 namespace {
 
-struct Options {
-  int64_t width = 1024, batch = 1, rounds = 20, seed = 1, threads = 0;
-  std::string weights;
-};
-
-absl::StatusOr<Options> Parse(int argc, char** argv) {
-  Options options;
-  const auto number = [](absl::string_view text, absl::string_view name, int64_t low, int64_t high,
-                         int64_t* to) {
-    if (!absl::ConsumePrefix(&text, absl::StrCat("--", name, "="))) return false;
-    if (!absl::SimpleAtoi(text, to) || *to < low || *to > high) *to = -1;
-    return true;
-  };
-  for (int i = 1; i < argc; ++i) {
-    absl::string_view argument = argv[i];
-    const bool known = number(argument, "width", 1, 65536, &options.width) ||
-                       number(argument, "batch", 1, 1 << 20, &options.batch) ||
-                       number(argument, "rounds", 1, 1 << 20, &options.rounds) ||
-                       number(argument, "seed", 0, INT64_MAX, &options.seed) ||
-                       number(argument, "threads", 0, 1 << 10, &options.threads);
-    if (!known && absl::ConsumePrefix(&argument, "--weights=")) {
-      options.weights = std::string(argument);
-    } else if (!known ||
-               std::min({options.width, options.batch, options.rounds, options.seed, options.threads}) < 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          argv[i],
-          ": expected --width=1..65536, --batch=N, --rounds=N, --seed=N, --threads=N or --weights=FILE"));
-    }
-  }
-  return options;
+absl::Status CheckRange(absl::string_view flag, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, " is ", value, "; expected ", low, " to ", high));
 }
 
 double Median(std::vector<double> values) {
@@ -72,29 +55,32 @@ double Median(std::vector<double> values) {
 // A model on a device of its own, whose allocator sees nothing else.
 class Runner {
  public:
-  static absl::StatusOr<std::unique_ptr<Runner>> Create(absl::string_view name, const Options& options) {
+  static absl::StatusOr<std::unique_ptr<Runner>> Create(absl::string_view name) {
+    const int64_t width = absl::GetFlag(FLAGS_width);
+    const auto seed = static_cast<uint64_t>(absl::GetFlag(FLAGS_seed));
+    const std::string weights = absl::GetFlag(FLAGS_weights);
     auto runner = std::make_unique<Runner>();
-    const auto image = static_cast<int>(options.width);
+    const auto image = static_cast<int>(width);
     ASSIGN_OR_RETURN(runner->model_,
                      models::MakeModel({.name = std::string(name),
-                                        .width = options.width,
+                                        .width = width,
                                         .num_classes = 1,
                                         .image = {.channels = image, .height = 1, .width = 1}}));
-    nn::Initialize(*runner->model_, runner->device_, Rng(static_cast<uint64_t>(options.seed)));
-    if (!options.weights.empty()) {
+    nn::Initialize(*runner->model_, runner->device_, Rng(seed));
+    if (!weights.empty()) {
       ASSIGN_OR_RETURN(const PretrainedReport report,
-                       LoadPretrainedWeights(options.weights, *runner->model_));
+                       LoadPretrainedWeights(ResolveInputPath(weights), *runner->model_));
       if (!report.missing.empty() || !report.other_shape.empty()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(options.weights, ": not a BigNet of width ", options.width, ": ",
-                         report.other_shape.empty() ? absl::StrCat("it has no ", report.missing[0])
-                                                    : report.other_shape[0],
-                         "; choose its --width"));
+        return absl::InvalidArgumentError(absl::StrCat(weights, ": not a BigNet of width ", width, ": ",
+                                                       report.other_shape.empty()
+                                                           ? absl::StrCat("it has no ", report.missing[0])
+                                                           : report.other_shape[0],
+                                                       "; choose its --width"));
       }
     }
     runner->weights_ = runner->device_.allocator().stats().live_bytes;
-    Tensor x = Tensor::Empty(runner->device_, DType::kF32, {options.batch, options.width});
-    const Rng rng = Rng(static_cast<uint64_t>(options.seed)).Stream(HashStream("input"));
+    Tensor x = Tensor::Empty(runner->device_, DType::kF32, {absl::GetFlag(FLAGS_batch), width});
+    const Rng rng = Rng(seed).Stream(HashStream("input"));
     for (int64_t i = 0; i < x.elements(); ++i) x.data<float>()[i] = rng.Normal(static_cast<uint64_t>(i));
     runner->x_ = std::move(x);
     runner->Forward();  // makes what is made once
@@ -122,14 +108,20 @@ class Runner {
   int64_t weights_ = 0;
 };
 
-absl::Status Run(int argc, char** argv) {
-  ASSIGN_OR_RETURN(const Options options, Parse(argc, argv));
-  SetNumThreads(static_cast<int>(options.threads));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Runner> full, Runner::Create("bignet", options));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Runner> half, Runner::Create("halfbignet", options));
+absl::StatusOr<std::string> Compare() {
+  const int64_t width = absl::GetFlag(FLAGS_width), batch = absl::GetFlag(FLAGS_batch),
+                rounds = absl::GetFlag(FLAGS_rounds);
+  RETURN_IF_ERROR(CheckRange("width", width, 1, 65536));
+  RETURN_IF_ERROR(CheckRange("batch", batch, 1, 1 << 20));
+  RETURN_IF_ERROR(CheckRange("rounds", rounds, 1, 1 << 20));
+  RETURN_IF_ERROR(CheckRange("seed", absl::GetFlag(FLAGS_seed), 0, INT64_MAX));
+  RETURN_IF_ERROR(CheckRange("threads", absl::GetFlag(FLAGS_threads), 0, 1 << 10));
+  SetNumThreads(static_cast<int>(absl::GetFlag(FLAGS_threads)));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Runner> full, Runner::Create("bignet"));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Runner> half, Runner::Create("halfbignet"));
   // In turns, so that whatever else the machine does meets both.
   std::vector<double> full_times, half_times, ratios;
-  for (int64_t round = 0; round < std::max<int64_t>(1, options.rounds); ++round) {
+  for (int64_t round = 0; round < rounds; ++round) {
     full_times.push_back(full->Forward());
     half_times.push_back(half->Forward());
     ratios.push_back(half_times.back() / full_times.back());
@@ -141,31 +133,34 @@ absl::Status Run(int argc, char** argv) {
     difference = std::max(difference, std::fabs(a - b));
   }
   constexpr double kMiB = 1 << 20;
-  absl::PrintF("%s, %d threads; BigNet of width %d, batches of %d, medians of %d forward passes in turns\n\n",
-               DescribeCpu(), NumThreads(), options.width, options.batch, options.rounds);
-  absl::PrintF("%-24s %12s %12s %8s\n", "", "float32", "float16", "ratio");
-  const auto row = [](const char* name, double a, double b, double ratio) {
-    absl::PrintF("%-24s %12.2f %12.2f %8.3f\n", name, a, b, ratio);
+  std::string text = absl::StrFormat(
+      "%s, %d threads; BigNet of width %d, batches of %d, medians of %d forward passes in turns\n\n",
+      DescribeCpu(), NumThreads(), width, batch, rounds);
+  absl::StrAppendFormat(&text, "%-24s %12s %12s %8s\n", "", "float32", "float16", "ratio");
+  const auto row = [&](const char* name, double a, double b, double ratio) {
+    absl::StrAppendFormat(&text, "%-24s %12.2f %12.2f %8.3f\n", name, a, b, ratio);
   };
   row("weights, MiB", full->weights() / kMiB, half->weights() / kMiB, half->weights() / full->weights());
   row("peak of forward, MiB", full->peak() / kMiB, half->peak() / kMiB, half->peak() / full->peak());
   row("forward, ms", Median(full_times), Median(half_times), Median(ratios));
-  absl::PrintF("\nlargest difference of the outputs: %.3g, where the largest output is %.3g\n", difference,
-               largest);
-  return absl::OkStatus();
+  absl::StrAppendFormat(&text,
+                        "\nlargest difference of the outputs: %.3g, where the largest output is %.3g\n",
+                        difference, largest);
+  return text;
 }
 
 }  // namespace
 }  // namespace halftone
 
 int main(int argc, char** argv) {
-  absl::Status status;
-  try {
-    status = halftone::Run(argc, argv);
-  } catch (const halftone::OutOfMemory& error) {
-    status = absl::ResourceExhaustedError(error.what());
+  absl::SetProgramUsageMessage(
+      "compares BigNet with float32 and with float16 weights: --width=N --batch=N ...");
+  const absl::StatusOr<std::vector<char*>> rest = halftone::ParseFlags("compare_memory", argc, argv);
+  if (!rest.ok()) return halftone::Fail("compare_memory", rest.status());
+  if (rest->size() > 1) {
+    return halftone::Fail("compare_memory", absl::InvalidArgumentError(absl::StrCat(
+                                                "unexpected argument \"", (*rest)[1],
+                                                "\"; expected flags alone, such as --batch=64")));
   }
-  if (status.ok()) return 0;
-  absl::FPrintF(stderr, "compare_memory: %s\n", status.message());
-  return 1;
+  return halftone::PrintResult("compare_memory", "lower --width or --batch", halftone::Compare);
 }

@@ -20,8 +20,8 @@ expect_error() {
   message=$("$@" 2>&1 >/dev/null) && fail "$* succeeded"
   [[ $message == *"$expected"* && $(wc -l <<<"$message") -eq 1 ]] || fail "$*: $message"
 }
-expect_error 'expected --width=1..65536' "$1" --width=0
-expect_error 'expected --width=1..65536' "$1" --widht=8
+expect_error '--width is 0; expected 1 to 65536' "$1" --width=0
+expect_error 'unknown flag --widht' "$1" --widht=8
 expect_error 'no-such-file.pth' "$1" --width=64 --weights=no-such-file.pth
 echo "# not weights" >"$TEST_TMPDIR/text.pth"
 expect_error 'text.pth' "$1" --width=64 --weights="$TEST_TMPDIR/text.pth"

@@ -9,8 +9,6 @@
 #include "train/evaluation/evaluate.h"
 
 #include <cstdint>
-#include <cstdio>
-#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +20,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
-#include "tensor/allocator.h"
 #include "tools/command_line.h"
 #include "tools/parse_flags.h"
 #include "train/evaluation/what_if.h"
@@ -78,15 +75,6 @@ int main(int argc, char** argv) {
   absl::StatusOr<std::vector<char*>> folders = halftone::ParseFlags("evaluate", argc, argv);
   if (!folders.ok()) return halftone::Fail("evaluate", folders.status());
   folders->erase(folders->begin());  // the program
-  try {
-    const absl::StatusOr<std::string> report = Evaluate(*folders, std::move(sets));
-    if (!report.ok()) return halftone::Fail("evaluate", report.status());
-    std::fputs(report->c_str(), stdout);
-  } catch (const halftone::OutOfMemory& error) {
-    return halftone::Fail("evaluate", absl::ResourceExhaustedError(error.what()));
-  } catch (const std::bad_alloc&) {
-    return halftone::Fail("evaluate", absl::ResourceExhaustedError(
-                                          "out of memory; lower --batch_size, or compare fewer recipes"));
-  }
-  return 0;
+  return halftone::PrintResult("evaluate", "lower --batch_size, or compare fewer recipes",
+                               [&] { return Evaluate(*folders, std::move(sets)); });
 }

@@ -14,6 +14,8 @@ refuses() {
 for program in "$profile" "$allocate_bits"; do
   refuses "${program##*/}: unknown flag --confg" "$program" --confg=x
 done
+help=$("$profile" --help) || fail "profile --help: exit code $?"
+[[ $help == *"--warmup"*"(default: 3)"* && $help != *"--flagfile"* ]] || fail "profile --help: $help"
 refuses "--steps is 0" "$profile" --steps=0
 refuses "--warmup is 0" "$profile" --warmup=0
 refuses "--rows is -1" "$profile" --rows=-1

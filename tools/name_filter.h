@@ -1,4 +1,4 @@
-// Which arrays of a file a command is about: --include and --exclude.
+// Which arrays of a file a command is about: --include (or --tensor) and --exclude.
 #ifndef HALFTONE_TOOLS_NAME_FILTER_H_
 #define HALFTONE_TOOLS_NAME_FILTER_H_
 

@@ -43,5 +43,9 @@ TEST(ParseFlagsTest, RefusesUnknownFlags) {
   EXPECT_FALSE(Parse({"--nocount"}).ok());
 }
 
+TEST(ParseFlagsTest, HelpListsTheFlagsAndEndsWell) {
+  EXPECT_EXIT((void)Parse({"--help"}), ::testing::ExitedWithCode(0), "");
+}
+
 }  // namespace
 }  // namespace halftone

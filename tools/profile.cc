@@ -8,8 +8,6 @@
 #include "train/profile.h"
 
 #include <cstdint>
-#include <cstdio>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -23,7 +21,6 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/status_macros.h"
-#include "tensor/allocator.h"
 #include "tools/command_line.h"
 #include "tools/parse_flags.h"
 #include "train/config.h"
@@ -43,7 +40,7 @@ absl::Status CheckAtLeast(int64_t least, absl::string_view flag, int64_t value) 
       absl::StrCat("--", flag, " is ", value, "; expected a number from ", least, " on"));
 }
 
-absl::Status Profile(const std::vector<std::string>& sets) {
+absl::StatusOr<std::string> Profile(const std::vector<std::string>& sets) {
   RETURN_IF_ERROR(CheckAtLeast(1, "warmup", absl::GetFlag(FLAGS_warmup)));
   RETURN_IF_ERROR(CheckAtLeast(1, "steps", absl::GetFlag(FLAGS_steps)));
   RETURN_IF_ERROR(CheckAtLeast(0, "rows", absl::GetFlag(FLAGS_rows)));
@@ -56,11 +53,10 @@ absl::Status Profile(const std::vector<std::string>& sets) {
   if (!trace.empty()) {
     RETURN_IF_ERROR(halftone::WriteFileAtomically(halftone::ResolveUserPath(trace), profile.trace));
   }
-  std::printf("%s, %s, %s, %d threads: %s", config.model().name().c_str(),
-              config.precision().recipe().c_str(), halftone::DescribeCpu().c_str(), halftone::NumThreads(),
-              halftone::PrintProfile(profile, absl::GetFlag(FLAGS_rows)).c_str());
-  if (!trace.empty()) std::printf("\ntrace of the last step: %s\n", trace.c_str());
-  return absl::OkStatus();
+  return absl::StrCat(config.model().name(), ", ", config.precision().recipe(), ", ", halftone::DescribeCpu(),
+                      ", ", halftone::NumThreads(),
+                      " threads: ", halftone::PrintProfile(profile, absl::GetFlag(FLAGS_rows)),
+                      trace.empty() ? "" : absl::StrCat("\ntrace of the last step: ", trace, "\n"));
 }
 
 }  // namespace
@@ -71,16 +67,10 @@ int main(int argc, char** argv) {
   const absl::StatusOr<std::vector<char*>> rest = halftone::ParseFlags("profile", argc, argv);
   if (!rest.ok()) return halftone::Fail("profile", rest.status());
   if (rest->size() > 1) {
-    return halftone::Fail(
-        "profile", absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", (*rest)[1], "\"")));
+    return halftone::Fail("profile", absl::InvalidArgumentError(
+                                         absl::StrCat("unexpected argument \"", (*rest)[1],
+                                                      "\"; expected flags alone, such as --config=FILE")));
   }
-  try {
-    const absl::Status status = Profile(sets);
-    return status.ok() ? 0 : halftone::Fail("profile", status);
-  } catch (const halftone::OutOfMemory& error) {
-    return halftone::Fail("profile", absl::ResourceExhaustedError(error.what()));
-  } catch (const std::bad_alloc&) {
-    return halftone::Fail(
-        "profile", absl::ResourceExhaustedError("out of memory; lower data.batch_size or model.width"));
-  }
+  return halftone::PrintResult("profile", "lower data.batch_size or model.width",
+                               [&] { return Profile(sets); });
 }

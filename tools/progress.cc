@@ -13,15 +13,15 @@
 
 namespace halftone {
 
-Progress::Progress(std::FILE* to, size_t width, std::function<Time()> now)
+FileProgress::FileProgress(std::FILE* to, size_t width, std::function<Time()> now)
     : to_(to), width_(width), now_(std::move(now)) {}
 
-void Progress::Start(std::string name) {
+void FileProgress::Start(std::string name) {
   name_ = Printable(name);
   start_ = last_ = now_();
 }
 
-void Progress::Update(uint64_t done, uint64_t all) {
+void FileProgress::Update(uint64_t done, uint64_t all) {
   const Time now = now_();
   if (now - last_ < std::chrono::milliseconds(width_ > 0 ? 100 : 10000)) return;
   last_ = now;
@@ -41,7 +41,7 @@ void Progress::Update(uint64_t done, uint64_t all) {
   std::fflush(to_);
 }
 
-void Progress::Finish() {
+void FileProgress::Finish() {
   if (!std::exchange(line_, false)) return;
   std::fputs("\r\033[K", to_);
   std::fflush(to_);

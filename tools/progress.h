@@ -13,12 +13,12 @@ namespace halftone {
 
 // On a terminal one line, written anew at most ten times a second and erased at the end. Elsewhere, in a log,
 // a line every ten seconds, so that nothing is written about short files.
-class Progress {
+class FileProgress {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
   // `width`: of the terminal; 0: none. `to` must outlive it.
-  Progress(std::FILE* to, size_t width, std::function<Time()> now = std::chrono::steady_clock::now);
+  FileProgress(std::FILE* to, size_t width, std::function<Time()> now = std::chrono::steady_clock::now);
 
   void Start(std::string name);              // the file's
   void Update(uint64_t done, uint64_t all);  // bytes

@@ -16,8 +16,8 @@ class ProgressTest : public ::testing::Test {
  protected:
   ~ProgressTest() override { std::fclose(file_); }
 
-  Progress Make(size_t width) {
-    return Progress(file_, width, [this] { return now_; });
+  FileProgress Make(size_t width) {
+    return FileProgress(file_, width, [this] { return now_; });
   }
   std::string Written() {
     std::string text(static_cast<size_t>(std::ftell(file_)), '\0');
@@ -27,11 +27,11 @@ class ProgressTest : public ::testing::Test {
   }
 
   std::FILE* file_ = std::tmpfile();
-  Progress::Time now_;
+  FileProgress::Time now_;
 };
 
 TEST_F(ProgressTest, ATerminalsLineIsRewrittenAndErased) {
-  Progress progress = Make(80);
+  FileProgress progress = Make(80);
   progress.Start("model");
   now_ += milliseconds(500);
   progress.Update(1'000'000'000, 4'000'000'000);
@@ -48,7 +48,7 @@ TEST_F(ProgressTest, ATerminalsLineIsRewrittenAndErased) {
 }
 
 TEST_F(ProgressTest, TheLineFitsTheTerminal) {
-  Progress progress = Make(50);
+  FileProgress progress = Make(50);
   progress.Start("a/very/long/path/to/a/model.safetensors");
   now_ += milliseconds(500);
   progress.Update(1'000'000'000, 4'000'000'000);
@@ -56,7 +56,7 @@ TEST_F(ProgressTest, TheLineFitsTheTerminal) {
 }
 
 TEST_F(ProgressTest, ShortWorkSaysNothing) {
-  Progress progress = Make(80);
+  FileProgress progress = Make(80);
   progress.Start("model");
   now_ += milliseconds(99);
   progress.Update(1, 1);
@@ -65,7 +65,7 @@ TEST_F(ProgressTest, ShortWorkSaysNothing) {
 }
 
 TEST_F(ProgressTest, ALogGetsALineEveryTenSeconds) {
-  Progress progress = Make(0);
+  FileProgress progress = Make(0);
   progress.Start("model");
   for (int second = 1; second <= 25; ++second) {
     now_ += milliseconds(1000);

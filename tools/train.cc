@@ -24,10 +24,10 @@
 #include "train/run.h"
 
 ABSL_FLAG(std::string, config, "configs/quickstart.textproto", "a TrainConfig in Protobuf's text format");
-ABSL_FLAG(std::string, set, "",
-          "config text that is merged over the file's, for example --set='precision { recipe: \"amp_fp16\" "
-          "}'; may be "
-          "given again and again");
+ABSL_FLAG(
+    std::string, set, "",
+    "config text that is merged over the file's, for example --set='precision { recipe: \"amp_fp16\" }'; "
+    "may be given again and again");
 ABSL_FLAG(bool, resume, false, "go on from the checkpoint in run.out");
 ABSL_FLAG(bool, debug_overflow, false,
           "take every skipped step once more and say where its first infinity or NaN arose, not the first "

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "amp/quantization.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/status_macros.h"
@@ -115,7 +117,7 @@ absl::StatusOr<StepProfile> ProfileTraining(TrainConfig config, int64_t warmup, 
     return absl::InvalidArgumentError("expected 1 or more steps, and to warm up as well");
   RETURN_IF_ERROR(ResolveTrainConfig(config));
   SetNumThreads(config.run().threads());
-  ASSIGN_OR_RETURN(const std::unique_ptr<Device> opened, OpenDevice(config.run(), /*notes=*/nullptr));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Device> opened, OpenDevice(config.run(), /*notes=*/stderr));
   Device& device = *opened;
   ASSIGN_OR_RETURN(const Dataset dataset, LoadConfiguredDataset(config.data()));
   const DataConfig& data = config.data();
@@ -127,6 +129,7 @@ absl::StatusOr<StepProfile> ProfileTraining(TrainConfig config, int64_t warmup, 
   ASSIGN_OR_RETURN(
       const std::unique_ptr<Trainer> trainer,
       MakeTrainer(config, dataset, batches->batches_per_epoch() * config.run().epochs(), device));
+  if (trainer->quantization().any()) device.SayOnce(amp::EmulationNote(device));
   if (const std::string& weights = config.model().weights(); !weights.empty()) {
     RETURN_IF_ERROR(LoadPretrainedWeights(ResolveInputPath(weights), trainer->model()).status());
   }

@@ -28,8 +28,8 @@ struct StepProfile {
   double input_ms = 0;  // of a step, waiting for its batch; not in step_ms
   int64_t peak_bytes = 0;
   std::vector<ProfileRow> by_layer, by_op;  // the largest first
-  std::string
-      trace;  // JSON for chrome://tracing or Perfetto: the last step's ops, and the allocator's live bytes
+  // JSON for chrome://tracing or Perfetto: the last step's ops, and the allocator's live bytes.
+  std::string trace;
 };
 
 // Trains as `config` says for `warmup` steps and then for `steps` (each at least 1) that are measured; writes

@@ -4,8 +4,10 @@
 #include <chrono>
 #include <limits>
 #include <memory>
+#include <new>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "base/philox.h"
 #include "base/status_macros.h"
 #include "train/build.h"
@@ -26,7 +28,6 @@ Batch RandomImages(Device& device, const TrainConfig& config, const ImageDataset
   return batch;
 }
 
-// Seconds of the fastest step.
 absl::StatusOr<Batch> SomeBatch(Device& device, const TrainConfig& config, const Dataset& dataset) {
   if (dataset.images() != nullptr) return RandomImages(device, config, *dataset.images());
   ASSIGN_OR_RETURN(const std::unique_ptr<BatchSource> batches,
@@ -34,6 +35,7 @@ absl::StatusOr<Batch> SomeBatch(Device& device, const TrainConfig& config, const
   return batches->Next();
 }
 
+// Seconds of the fastest step.
 absl::StatusOr<double> StepSeconds(const TrainConfig& config, const Dataset& dataset) {
   using Clock = std::chrono::steady_clock;
   ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, OpenDevice(config.run(), /*notes=*/nullptr));
@@ -51,13 +53,16 @@ absl::StatusOr<double> StepSeconds(const TrainConfig& config, const Dataset& dat
 
 }  // namespace
 
-absl::StatusOr<double> StepTimeOverFp32(const TrainConfig& config, const Dataset& dataset) {
+absl::StatusOr<double> StepTimeOverFp32(const TrainConfig& config, const Dataset& dataset) try {
   TrainConfig fp32 = config;
   fp32.mutable_precision()->set_recipe("fp32");
   fp32.mutable_precision()->clear_quantize();
   ASSIGN_OR_RETURN(const double reference, StepSeconds(fp32, dataset));
   ASSIGN_OR_RETURN(const double seconds, StepSeconds(config, dataset));
   return seconds / reference;
+} catch (const std::bad_alloc& error) {
+  // float32 may need memory that the recipe does without.
+  return absl::ResourceExhaustedError(error.what());
 }
 
 }  // namespace halftone

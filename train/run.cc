@@ -344,8 +344,7 @@ class Run {
          .peak_bytes = PeakBytes()};
     progress_.Line(
         absl::StrFormat("epoch %d/%d  train loss %.4f acc %.2f%%  test loss %.4f acc %.2f%%  %.1f s  %.0f "
-                        "%s/s  loss scale %g  "
-                        "skipped %d  peak %.0f MiB",
+                        "%s/s  loss scale %g  skipped %d  peak %.0f MiB",
                         m.epoch, config_.run().epochs(), m.train_loss, 100 * m.train_accuracy, m.test_loss,
                         100 * m.test_accuracy, m.seconds, m.images_per_second, dataset_.unit(), m.loss_scale,
                         m.skipped_steps, Mebibytes(m.peak_bytes)));

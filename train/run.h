@@ -1,6 +1,6 @@
 // A whole training run: from a config to a folder with metrics, the resolved config and checkpoints.
 //
-//   <out>/config.textproto   every field filled in; version and hardware as comments
+//   <out>/config.textproto   with its defaults filled in; version and hardware as comments
 //   <out>/metrics.csv        a row an epoch
 //   <out>/tensorboard/       numbers by step, histograms on demand; see event_file.h
 //   <out>/checkpoint/        the newest state; see checkpoint.h

@@ -12,6 +12,7 @@
 #include "nn/functional.h"
 #include "nn/optim/device_scaler.h"
 #include "nn/optim/parameters.h"
+#include "nn/quantizer.h"
 #include "tensor/ops/cast/cast.h"
 #include "tensor/ops/elementwise/elementwise.h"
 
@@ -81,7 +82,9 @@ Trainer::Trainer(Device& device, std::unique_ptr<nn::Module> model, std::unique_
     schedule_now_ = Tensor::Zeros(device, DType::kF64, {2});
   }
   if (!options_.weights16.has_value()) return;
-  for (nn::Parameter* p : params_) p->SetMaster(ops::Cast(p->master(), *options_.weights16));
+  for (nn::Parameter* p : params_) {
+    if (!nn::BelongsToQuantizer(p->path())) p->SetMaster(ops::Cast(p->master(), *options_.weights16));
+  }
   optimizer_->RoundWeights16(options_.weight_rounding, rng_);
 }
 

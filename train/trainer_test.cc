@@ -7,12 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "amp/quantization.h"
 #include "amp/recipe.h"
 #include "gtest/gtest.h"
 #include "models/model.h"
 #include "nn/functional.h"
 #include "nn/layers.h"
 #include "nn/optim/sgd.h"
+#include "nn/quantizer.h"
 #include "tensor/ops/elementwise/elementwise.h"
 #include "testing/device.h"
 #include "testing/tensors.h"
@@ -453,6 +455,33 @@ TEST(TrainerTest, WhatStandsBetweenRecordedStepsChangesNothing) {
     }
     EXPECT_EQ(losses[0], losses[1]);
     EXPECT_TRUE(Same(weights[0], weights[1]));
+  }
+}
+
+// What quantisers learn stays float32 where weights have 16 bits and no masters.
+TEST(TrainerTest, QuantisersLearnBesideWeightsOf16Bits) {
+  for (const char* format : {"fp4", "int4"}) {
+    SCOPED_TRACE(format);
+    auto model = SmallCnn();
+    ASSERT_TRUE(amp::Quantize({.rules = {{.format = format}}}, *model).ok());
+    auto trainer = MakeTrainer(TestDevice(), std::move(model), "pure_bf16");
+    double first = 0, last = 0;
+    const Batch batch = ClassBatch(TestDevice(), 32, 1);
+    for (int i = 0; i < 20; ++i) {
+      const absl::StatusOr<StepResult> result = trainer->Step(batch);
+      ASSERT_TRUE(result.ok()) << result.status();
+      (i == 0 ? first : last) = result->loss;
+    }
+    EXPECT_LT(last, first / 2);
+    int learned = 0;
+    for (const NamedTensor& t : StateDict(trainer->model())) {
+      const bool of_quantiser = nn::BelongsToQuantizer(t.name);
+      if (!IsFloat(t.tensor.dtype())) continue;
+      if (!of_quantiser) continue;
+      EXPECT_EQ(t.tensor.dtype(), DType::kF32) << t.name;
+      ++learned;
+    }
+    EXPECT_GT(learned, 0);
   }
 }
 

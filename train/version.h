@@ -3,7 +3,7 @@
 
 namespace halftone {
 
-inline constexpr char kVersion[] = "0.1.0";
+inline constexpr char kVersion[] = "0.2.0-dev";
 
 }  // namespace halftone
 

@@ -8,9 +8,9 @@
 // sorted by length and cut into batches, and the epoch's batches are shuffled. So each sentence still comes
 // once an epoch, in company that changes.
 //
-//   ASSIGN_OR_RETURN(auto loader, TextLoader::Create(device, data, data.train, {.batch_size = 32, .shuffle =
-//   true,
-//                                                    .bucket_batches = 50, .seed = seed}));
+//   ASSIGN_OR_RETURN(auto loader, TextLoader::Create(device, data, data.train,
+//                                                    {.batch_size = 32, .shuffle = true,
+//                                                     .bucket_batches = 50, .seed = seed}));
 //   for (int64_t b = 0; b < loader->batches_per_epoch(); ++b) Step(loader->Next());
 #ifndef HALFTONE_DATASETS_TEXT_TEXT_LOADER_H_
 #define HALFTONE_DATASETS_TEXT_TEXT_LOADER_H_

@@ -4,8 +4,7 @@
 // the length of the whole training; steps count from 0, and a step beyond the end gets the rate of the end.
 //
 //   ASSIGN_OR_RETURN(std::unique_ptr<Schedule> schedule,
-//                    MakeOneCycleSchedule({.warmup_fraction = 0.2}, /*base_rate=*/0.1,
-//                    /*total_steps=*/1000));
+//                    MakeOneCycleSchedule({.warmup_fraction = 0.2}, /*base_rate=*/0.1, /*total_steps=*/1000));
 //   optimizer->Step(params, schedule->At(step));
 #ifndef HALFTONE_NN_OPTIM_SCHEDULE_H_
 #define HALFTONE_NN_OPTIM_SCHEDULE_H_

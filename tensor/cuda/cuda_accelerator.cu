@@ -16,6 +16,9 @@ namespace {
 // cuDNN and cuBLAS take memory of their own, outside of our allocator's sight.
 constexpr size_t kLeaveFree = size_t{256} << 20;
 
+// What every architecture that this is built for has code of.
+__global__ void NothingKernel() {}
+
 std::string Version(int v) { return absl::StrCat(v / 1000, ".", v % 1000 / 10); }
 
 absl::Status NotUsable(cudaError_t code) {
@@ -74,6 +77,15 @@ absl::StatusOr<std::unique_ptr<CudaAccelerator>> CudaAccelerator::Create(int ind
 
 absl::Status CudaAccelerator::Open() {
   Check("cudaSetDevice", cudaSetDevice(index_));
+  cudaFuncAttributes attributes;
+  const cudaError_t code = cudaFuncGetAttributes(&attributes, NothingKernel);
+  if (code == cudaErrorNoKernelImageForDevice || code == cudaErrorInvalidDeviceFunction) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s has compute capability %.1f, and this program has no code for it; build it with "
+                        "CUDA_ARCHITECTURES=%d (80 is the least), or use the CPU",
+                        Name(), properties_.capability / 10.0, std::max(properties_.capability, 80)));
+  }
+  Check("cudaFuncGetAttributes", code);
   Check("cudaStreamCreate", cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   size_t free = 0, total = 0;
   Check("cudaMemGetInfo", cudaMemGetInfo(&free, &total));

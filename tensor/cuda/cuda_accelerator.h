@@ -25,8 +25,8 @@ struct GpuProperties {
   int capability = 0;  // 10 times the compute capability: 90
   int multiprocessors = 0;
   size_t memory_bytes = 0;
-  double bandwidth =
-      0;  // of its memory, bytes a second, as the driver states clock and width; 0: it does not
+  // Of its memory, bytes a second, as the driver states clock and width; 0: it does not.
+  double bandwidth = 0;
   int driver = 0, runtime = 0;  // 1000 major + 10 minor
 };
 

@@ -313,18 +313,20 @@ std::vector<Descriptor> Configurations(const Descriptor& graph, cudnnBackendHeur
 }
 
 // Not supported: cuDNN refuses it, or has nothing that this computation may use.
-Plan MakePlan(Calls& calls, cudnnHandle_t handle, const Convolution& c) {
+Plan MakePlan(Calls& calls, Device& device, cudnnHandle_t handle, const Convolution& c) {
   const Descriptor graph = MakeGraph(calls, handle, c);
   if (!calls.ok()) return {};
+  Calls broken;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
     for (const Descriptor& configuration : Configurations(graph, mode)) {
       if (!KeepsPromises(configuration, c)) continue;
-      Calls attempt;  // one that fails is no error: there are others
+      Calls attempt;  // one that is not supported is no error: there are others
       Plan plan = {.execution = Descriptor(attempt, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR)};
       plan.execution.Set(attempt, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, handle);
       plan.execution.Set(attempt, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
       plan.execution.Finalize(attempt);
       int64_t count = 0;
+      if (!attempt.ok() && !attempt.unsupported() && broken.ok()) broken = attempt;
       if (!attempt.ok()) continue;
       attempt("cudnnBackendGetAttribute",
               cudnnBackendGetAttribute(plan.execution.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
@@ -333,6 +335,10 @@ Plan MakePlan(Calls& calls, cudnnHandle_t handle, const Convolution& c) {
       plan.supported = true;
       return plan;
     }
+  }
+  // A library that is not there, say: what compiles kernels (NVRTC) is loaded when it is first wanted.
+  if (!broken.ok()) {
+    device.SayOnce(absl::StrCat(broken.call(), ": ", broken.words(), ", for a ", Describe(c)));
   }
   return {};
 }
@@ -377,7 +383,7 @@ bool Convolve(Device& device, Convolution convolution, void* x, void* w, void* y
   }
   auto found = cudnn.plans.find(convolution);
   if (found == cudnn.plans.end()) {
-    Plan plan = MakePlan(calls, cudnn.handle.get(), convolution);
+    Plan plan = MakePlan(calls, device, cudnn.handle.get(), convolution);
     if (!calls.ok() && !calls.unsupported()) return failed();
     found = cudnn.plans.emplace(convolution, std::move(plan)).first;
   }

@@ -3,7 +3,7 @@
 // `best_ms` and `best` (bytes a second) are those of the fastest iteration, which other programs on the
 // machine disturb least.
 //
-//   bazel run -c opt //tensor/ops:ops_benchmark
+//   ./bazelw run //tensor/ops:ops_benchmark
 #include <algorithm>
 #include <chrono>
 #include <cstdint>

@@ -70,7 +70,7 @@ constexpr char kUsage[] =
 
 Integers and bools are copied as they are. To a type that holds every number of the array's nothing is rounded.
 docs/quantized_files.md says how arrays with scales lie in a file.
-Exit code: 0 done; 1 refused, for the numbers are unsafe in that type; 2 any other error. Unless it is 0, nothing has
+Exit code: 0 done; 1 refused, for the numbers are unsafe in that type; 2 any other error; 130 stopped. Unless it is 0, nothing has
 been written.
 )";
 
@@ -289,7 +289,7 @@ absl::Status Run(Arguments arguments) {
   try {
     ASSIGN_OR_RETURN(std::unique_ptr<ArrayFile> file, OpenArrayFile(arguments.in, arguments.open));
     ASSIGN_OR_RETURN(std::vector<QuantizedArray> quantized, FindQuantized(arguments.in, *file));
-    Progress progress(stderr, TerminalWidth(stderr));
+    FileProgress progress(stderr, TerminalWidth(stderr));
     absl::string_view now;
     const auto report = [&](absl::string_view doing, uint64_t done, uint64_t all) {
       if (now != doing) progress.Start(std::string(now = doing));
@@ -326,12 +326,15 @@ int Main(int argc, char** argv) {
   }
   absl::StatusOr<Arguments> arguments = ParseArguments(argc, argv);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    std::signal(signal, [](int) { stop_requested = true; });
+    std::signal(signal, [](int number) {
+      stop_requested = true;
+      std::signal(number, SIG_DFL);  // a second one ends at once
+    });
   }
   const absl::Status status = arguments.ok() ? Run(*std::move(arguments)) : arguments.status();
   if (status.ok()) return 0;
   Fail("convert", status);
-  return absl::IsFailedPrecondition(status) ? 1 : 2;
+  return absl::IsCancelled(status) ? 130 : absl::IsFailedPrecondition(status) ? 1 : 2;
 }
 
 }  // namespace

@@ -47,7 +47,8 @@ A tensor is unsafe in a format if it holds a NaN or an infinity, or if of its nu
   --min_sqnr_db=DB            the signal-to-quantisation-noise ratio is lower (default 20)
   --allow_infinities          infinities are safe where the format has them
 
-  --device=cuda               count on an NVIDIA GPU: worth it for big files; the same numbers
+  --device=cuda               count on NVIDIA GPU 0: worth it for big files; the same counts. Formats with scales of
+                              their own are measured on the CPU
   --dtype=TYPE                the files are raw: nothing but little-endian elements of this type
   --shape=2x3                 of those elements
 

@@ -23,6 +23,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "io/open_array_file.h"
+#include "tensor/allocator.h"
 #include "tools/command_line.h"
 #include "tools/fp16_check/check_file.h"
 #include "tools/fp16_check/command.h"
@@ -58,11 +59,13 @@ absl::Status CheckOutput(const std::string& output, const std::vector<std::strin
 }
 
 absl::StatusOr<FileResult> CheckPath(const std::string& path, const Command& command,
-                                     const CheckOptions& options, Progress& progress) {
+                                     const CheckOptions& options, FileProgress& progress) {
   try {
     ASSIGN_OR_RETURN(const std::unique_ptr<ArrayFile> file,
                      OpenArrayFile(path == "-" ? path : ResolveInputPath(path), command.open));
     return CheckFile(*file, options, [&](uint64_t done, uint64_t all) { progress.Update(done, all); });
+  } catch (const OutOfMemory& error) {
+    return absl::ResourceExhaustedError(absl::StrCat(path, ": ", error.what()));
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat(path, ": out of memory"));
   }
@@ -117,7 +120,7 @@ int Run(int argc, char** argv) {
     options.device = gpu.get();
   }
   Report report = {.formats = command.check.formats, .limits = command.check.limits};
-  Progress progress(stderr, TerminalWidth(stderr));
+  FileProgress progress(stderr, TerminalWidth(stderr));
   bool all_checked = true, all_safe = true;
   size_t tensors = 0;
   for (const std::string& path : command.files) {

@@ -54,8 +54,8 @@ std::vector<TextColumn> StatsColumns(std::string overflow) {
           {.heading = "SQNR dB", .dispensable = 2}};
 }
 
-TextRow TensorRow(const TensorResult& tensor, size_t format, size_t columns) {
-  TextRow row;
+TableRow TensorRow(const TensorResult& tensor, size_t format, size_t columns) {
+  TableRow row;
   row.cells = {Printable(tensor.name), std::string(NameOf(tensor.type)), tensor.shape.ToString()};
   if (!tensor.checked) {
     row.cells.resize(columns - 1);
@@ -90,12 +90,12 @@ std::string FileTable(const Report& report, const FileResult& file, size_t forma
     columns.push_back(std::move(column));
   }
   columns.push_back({.heading = "verdict", .left = true});
-  std::vector<TextRow> rows;
+  std::vector<TableRow> rows;
   for (const size_t t : order) rows.push_back(TensorRow(file.tensors[t], format, columns.size()));
 
   const Totals totals = TotalsOf(file, format);
-  TextRow total = {.cells = {"total", "", Plural(totals.numbers.elements, "number")},
-                   .style = TextStyle::kBold};
+  TableRow total = {.cells = {"total", "", Plural(totals.numbers.elements, "number")},
+                    .style = TextStyle::kBold};
   AppendStats(totals.numbers, totals.stats, totals.saturated, total.cells);
   total.cells.push_back("");
   rows.push_back(std::move(total));
@@ -107,8 +107,8 @@ std::string FileTable(const Report& report, const FileResult& file, size_t forma
                       Styled(totals.Text(), StyleOf(totals.worst()), options.color), ".", left_out, "\n\n");
 }
 
-TextRow SummaryRow(const std::string& file, const Report& report, size_t format, const Totals& totals) {
-  TextRow row = {.cells = {file, FormatName(report, format)}, .style = StyleOf(totals.worst())};
+TableRow SummaryRow(const std::string& file, const Report& report, size_t format, const Totals& totals) {
+  TableRow row = {.cells = {file, FormatName(report, format)}, .style = StyleOf(totals.worst())};
   AppendStats(totals.numbers, totals.stats, totals.saturated, row.cells);
   row.cells.push_back(totals.Text());
   return row;
@@ -118,7 +118,7 @@ std::string Summary(const Report& report, const TableOptions& options) {
   std::vector<TextColumn> columns = {{.heading = "file", .left = true}, {.heading = "format", .left = true}};
   for (TextColumn& column : StatsColumns("overflow")) columns.push_back(std::move(column));
   columns.push_back({.heading = "tensors", .left = true});
-  std::vector<TextRow> rows;
+  std::vector<TableRow> rows;
   size_t files = 0;
   for (const FileResult& file : report.files) {
     if (file.tensors.empty()) continue;

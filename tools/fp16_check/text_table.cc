@@ -15,11 +15,11 @@ constexpr size_t kGap = 2;
 constexpr size_t kMinFirst = 24;
 constexpr size_t kMinLast = 28;
 
-std::vector<size_t> Widths(const std::vector<TextColumn>& columns, const std::vector<TextRow>& rows) {
+std::vector<size_t> Widths(const std::vector<TextColumn>& columns, const std::vector<TableRow>& rows) {
   std::vector<size_t> widths;
   for (size_t c = 0; c < columns.size(); ++c) {
     widths.push_back(TextWidth(columns[c].heading));
-    for (const TextRow& row : rows) widths[c] = std::max(widths[c], TextWidth(row.cells[c]));
+    for (const TableRow& row : rows) widths[c] = std::max(widths[c], TextWidth(row.cells[c]));
   }
   return widths;
 }
@@ -39,7 +39,7 @@ size_t MostDispensable(const std::vector<TextColumn>& columns) {
 }
 
 std::string Line(const std::vector<TextColumn>& columns, const std::vector<size_t>& widths,
-                 const TextRow& row, bool color) {
+                 const TableRow& row, bool color) {
   const bool whole = row.style == TextStyle::kDim || row.style == TextStyle::kBold;
   std::string line;
   for (size_t c = 0; c < columns.size(); ++c) {
@@ -63,7 +63,7 @@ std::string Styled(const std::string& text, TextStyle style, bool color) {
   return code.empty() ? text : absl::StrCat("\033[", code, "m", text, "\033[0m");
 }
 
-std::string FormatTable(std::vector<TextColumn> columns, std::vector<TextRow> rows, size_t width,
+std::string FormatTable(std::vector<TextColumn> columns, std::vector<TableRow> rows, size_t width,
                         bool color) {
   std::vector<size_t> widths = Widths(columns, rows);
   if (width > 0) {
@@ -77,7 +77,7 @@ std::string FormatTable(std::vector<TextColumn> columns, std::vector<TextRow> ro
       remove(columns);
       remove(widths);
       remove(least);
-      for (TextRow& row : rows) remove(row.cells);
+      for (TableRow& row : rows) remove(row.cells);
     }
     size_t spare = width - std::min(width, Total(least));
     for (const size_t c : {columns.size() - 1, size_t{0}}) {
@@ -86,15 +86,15 @@ std::string FormatTable(std::vector<TextColumn> columns, std::vector<TextRow> ro
       spare -= more;
     }
     widths = std::move(least);
-    for (TextRow& row : rows) {
+    for (TableRow& row : rows) {
       row.cells.front() = ShortenMiddle(row.cells.front(), widths.front());
       row.cells.back() = ShortenEnd(row.cells.back(), widths.back());
     }
   }
-  TextRow heading = {.style = TextStyle::kBold};
+  TableRow heading = {.style = TextStyle::kBold};
   for (const TextColumn& column : columns) heading.cells.push_back(column.heading);
   std::string table = Line(columns, widths, heading, color);
-  for (const TextRow& row : rows) table += Line(columns, widths, row, color);
+  for (const TableRow& row : rows) table += Line(columns, widths, row, color);
   return table;
 }
 

@@ -17,7 +17,7 @@ struct TextColumn {
 
 enum class TextStyle { kPlain, kBold, kDim, kGood, kWarning, kBad };
 
-struct TextRow {
+struct TableRow {
   std::vector<std::string> cells;       // Printable (text.h)
   TextStyle style = TextStyle::kPlain;  // of the last cell; kDim and kBold of the whole row
 };
@@ -25,7 +25,8 @@ struct TextRow {
 // At least two columns, the first and the last not dispensable. `width` is that of the terminal, 0 for none.
 // To fit, the first column is shortened in the middle, down to 24 characters, and the last one cut, down to
 // 28; then columns are left out. `color`: styles by ANSI escapes.
-std::string FormatTable(std::vector<TextColumn> columns, std::vector<TextRow> rows, size_t width, bool color);
+std::string FormatTable(std::vector<TextColumn> columns, std::vector<TableRow> rows, size_t width,
+                        bool color);
 
 // The text in that style.
 std::string Styled(const std::string& text, TextStyle style, bool color);

@@ -64,7 +64,7 @@ const std::vector<TextColumn> kColumns = {{.heading = "name", .left = true},
                                           {.heading = "first", .dispensable = 1},
                                           {.heading = "second", .dispensable = 2},
                                           {.heading = "verdict", .left = true}};
-const std::vector<TextRow> kRows = {
+const std::vector<TableRow> kRows = {
     {.cells = {"short", "1", "22", "safe"}},
     {.cells = {"a.name.that.is.rather.long.weight", "100", "2", "unsafe: 3 overflow, 4 NaN, 50% underflow"}}};
 

@@ -21,8 +21,8 @@ Plot BitsPlot(const SweepResults& results, const SweepSummary& summary) {
   for (size_t d = 0; d < datasets; ++d) {
     std::vector<double> accuracies;
     for (size_t m = 0; m < models; ++m) {
-      std::map<double, std::pair<double, double>>
-          best;  // accuracy and bits, of those with as many whole bits
+      // Accuracy and bits, of those with as many whole bits.
+      std::map<double, std::pair<double, double>> best;
       const auto& groups = summary.by_model;
       std::string points;
       for (const std::string& precision : results.precisions) {
@@ -57,8 +57,7 @@ Plot BitsPlot(const SweepResults& results, const SweepSummary& summary) {
                           .legend = LegendOf(results.models)};
   plot.caption = absl::StrCat(
       "A point for each precision, at the bits of its weights: the best test accuracy of any activation. "
-      "Lines go "
-      "through the best of each number of whole bits",
+      "Lines go through the best of each number of whole bits",
       LeftOutText(results.datasets.size() - datasets), ".");
   const std::vector<std::string> shown(results.datasets.begin(),
                                        results.datasets.begin() + static_cast<std::ptrdiff_t>(datasets));
@@ -125,8 +124,7 @@ Plot ActivationsPlot(const SweepResults& results, const SweepSummary& summary) {
                           .gap_y = 84};
   plot.caption = absl::StrCat(
       "The best epoch's test accuracy in percent, means over seeds; empty where no run finished. A data set "
-      "has "
-      "one scale of colours, from blue (the least) to yellow",
+      "has one scale of colours, from blue (the least) to yellow",
       LeftOutText(left_out), ".");
   plot.script = absl::StrCat(
       ScriptHead(plot.name, plot.title, grid), "array panel = ", QuotedArray(PanelTitles(panels), kMaxPanels),

@@ -184,8 +184,7 @@ Plot EstimatePlot(const SweepResults& results) {
                           .legend = std::move(legend)};
   plot.caption = absl::StrCat(
       "A point for each run: colours are precisions, shapes are models. On the line the estimate is right; "
-      "below it "
-      "less was needed, above it more",
+      "below it less was needed, above it more",
       LeftOutText(left_out), ".");
   plot.script = absl::StrCat(
       ScriptHead(plot.name, plot.title, grid), "array panel = ", QuotedArray(datasets, kMaxPanels),

@@ -2,14 +2,12 @@
 //
 //   estimated_memory = parameters + gradients + optimizer + activations
 //
-//   parameters   each weight's master copy (32 bits; 16 where a pure recipe keeps no other), its working copy
-//   where
+//   parameters   each weight's master copy (32 bits; 16 where a pure recipe keeps no other), its working copy where
 //                that is another one (16 bits of a 16-bit recipe; of a quantised layer its format's bits, the
 //                share of blocks' scales in them), 16 bits more where Kahan summation is on, and buffers (32)
 //   gradients    32 bits a parameter: they arrive in full precision
 //   optimizer    32 bits a parameter and slot: one of SGD with momentum, two of Adam and AdamW
-//   activations  what the forward pass of a batch keeps for the backward pass, and the batch itself: each
-//   tensor's
+//   activations  what the forward pass of a batch keeps for the backward pass, and the batch itself: each tensor's
 //                elements times the fewer of its own bits and the activation bits of its layer, which is the
 //                one that computes it or else the last one before it that can be quantised (norms, activation
 //                functions, sums)

@@ -3,8 +3,8 @@
 //   <out>/sweep.textproto      the sweep, with every list filled in
 //   <out>/final_results.csv    see results.h
 //   <out>/run_details.csv
-//   <out>/runs/<id>/           of each run what //tools:train leaves behind, its log, and what it says of
-//   itself <out>/.lock                see lock.h
+//   <out>/runs/<id>/           of each run what //tools:train leaves behind, its log, and what it says of itself
+//   <out>/.lock                see lock.h
 //
 // Every epoch is on the disk three times in this order: in the run's metrics.csv, in run_details.csv, in
 // final_results.csv. The rows of the last two are taken from the first, which the run replaces as a whole; so

@@ -50,8 +50,8 @@ ABSL_FLAG(bool, merge, false, "join the folders given as arguments, the shards',
 ABSL_FLAG(bool, dry_run, false, "list the runs with their estimated time and memory, and run none");
 ABSL_FLAG(bool, retry_failed, false, "run those that failed before once more");
 // For the sweep's own use.
-ABSL_FLAG(std::string, run_one, "", "internal");
-ABSL_FLAG(int, parent, 0, "internal");
+ABSL_FLAG(std::string, run_one, "", halftone::kInternalFlag);
+ABSL_FLAG(int, parent, 0, halftone::kInternalFlag);
 
 namespace halftone::sweep {
 namespace {

@@ -46,6 +46,10 @@ absl::Status MoveIntoPlace(const std::string& from, const std::string& to) {
 }  // namespace
 
 absl::Status SaveCheckpoint(const std::string& folder, Trainer& trainer, CheckpointState state) {
+  // What an error left behind must not replace what is good.
+  trainer.device().Synchronize();
+  RETURN_IF_ERROR(trainer.device().status());
+  Device& host = trainer.device().host();
   state.set_step(trainer.step());
   *state.mutable_loss_scale() = ToProto(trainer.scaler().loss_scale().state());
   *state.mutable_statistics() = ToProto(trainer.statistics().state());
@@ -63,7 +67,7 @@ absl::Status SaveCheckpoint(const std::string& folder, Trainer& trainer, Checkpo
     std::vector<NamedTensor> remembered;
     for (const StateTensor& t : optimizer.tensors) {
       remembered.push_back(
-          {t.name, Tensor::From<float>(trainer.device(), {static_cast<int64_t>(t.value.size())}, t.value)});
+          {t.name, Tensor::From<float>(host, {static_cast<int64_t>(t.value.size())}, t.value)});
     }
     RETURN_IF_ERROR(WriteSafetensors(temporary + kStateFile, remembered,
                                      {{kStateKey, PrintConfig(state)}, {kStepKey, step}}));
@@ -104,7 +108,7 @@ absl::Status LoadCheckpoint(const std::string& folder, const CheckpointState& st
     if (info.dtype != DType::kF32) {
       return absl::DataLossError(absl::StrCat(folder, kStateFile, ": ", info.name, " is not float32"));
     }
-    ASSIGN_OR_RETURN(Tensor t, remembered.Read(trainer.device(), info.name));
+    ASSIGN_OR_RETURN(Tensor t, remembered.Read(trainer.device().host(), info.name));
     storage.push_back(t);
     optimizer.tensors.push_back({info.name, storage.back().span<float>()});
   }

@@ -1,8 +1,7 @@
 // Checkpoints: a folder that holds a whole state of training or does not exist.
 //
 //   <folder>/model.safetensors           parameters and buffers; PyTorch loads it by name
-//   <folder>/training_state.safetensors  what the optimiser remembers; its metadata: a CheckpointState as
-//   text
+//   <folder>/training_state.safetensors  what the optimiser remembers; its metadata: a CheckpointState as text
 //
 // A resumed run equals one that never stopped, bit for bit.
 #ifndef HALFTONE_TRAIN_CHECKPOINT_CHECKPOINT_H_

@@ -47,12 +47,12 @@ absl::StatusOr<BitAllocation> AllocateBits(const std::string& folder, const Allo
   int64_t weights = 0;
   for (size_t i = 0; i + 1 < layers.size(); ++i) {  // the last one is of all layers
     if (layers[i].weights == 0) continue;
-    const auto count = static_cast<double>(layers[i].weights);
     std::vector<FormatChoice>& of_layer = choices.emplace_back();
     for (const WhatIfFormat& f : report.formats) {
-      of_layer.push_back({.cost = f.rows[i].loss - report.loss, .bytes = count * f.bits / 8});
+      of_layer.push_back({.cost = f.rows[i].loss - report.loss, .bytes = f.rows[i].weight_bytes});
     }
-    if (may_stay) of_layer.push_back({.cost = 0, .bytes = count * kFloat32Bits / 8});
+    if (may_stay)
+      of_layer.push_back({.cost = 0, .bytes = static_cast<double>(layers[i].weights) * kFloat32Bits / 8});
     rows.push_back(i);
     weights += layers[i].weights;
   }
@@ -95,7 +95,9 @@ std::string PrintAllocation(const BitAllocation& a) {
   absl::StrAppendFormat(&text, "%-32s %12d %-16s %8.4g %12.0f %14.5f\n", "all", weights, "",
                         8 * a.bytes / static_cast<double>(std::max<int64_t>(1, weights)), a.bytes,
                         a.predicted_loss);
-  absl::StrAppendFormat(&text, "budget %.0f bytes; float32 takes %.0f. The loss in float32 is %.5f\n",
+  absl::StrAppendFormat(&text,
+                        "budget %.0f bytes; float32 takes %.0f. The loss in float32 is %.5f; formats are "
+                        "emulated\n",
                         a.budget_bytes, a.float32_bytes, a.reference_loss);
   return text;
 }

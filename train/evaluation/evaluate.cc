@@ -26,7 +26,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kWarmUps = 2;  // the first pass makes oneDNN's primitives and the working copies of the weights
-constexpr int64_t kMaxBatch = 65536;
 
 // The first of the largest logits, or where there is one, whether it is above 0; -1 where one is NaN.
 int64_t Prediction(const float* logits, int64_t classes) {
@@ -142,14 +141,7 @@ absl::StatusOr<std::vector<amp::Recipe>> FindRecipes(const std::vector<std::stri
 }
 
 absl::Status CheckOptions(const EvaluateOptions& options) {
-  if (options.batch_size < 0 || options.batch_size > kMaxBatch) {
-    return absl::InvalidArgumentError(absl::StrCat("batch_size is ", options.batch_size, "; expected 1 to ",
-                                                   kMaxBatch, ", or 0 for the run's"));
-  }
-  if (options.limit < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("limit is ", options.limit, "; expected a number of images, or 0 for all"));
-  }
+  RETURN_IF_ERROR(CheckLimits(options.batch_size, options.limit));
   return FindRecipes(options.recipes).status();
 }
 

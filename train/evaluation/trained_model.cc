@@ -4,10 +4,12 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "io/safetensors/safetensors.h"
+#include "nn/quantizer.h"
 #include "tensor/ops/cast/cast.h"
 #include "train/checkpoint/checkpoint.h"
 #include "train/checkpoint/state_dict.h"
@@ -15,6 +17,8 @@
 
 namespace halftone {
 namespace {
+
+constexpr int64_t kMaxBatch = 65536;
 
 // The folder that holds the checkpoint's two files.
 absl::StatusOr<std::string> FindCheckpoint(const std::string& folder) {
@@ -41,11 +45,12 @@ absl::StatusOr<TrainConfig> MergedConfig(const TrainConfig& run, const std::vect
   return config;
 }
 
-// In the dtype that a recipe stores weights in.
+// In the dtype that a recipe stores weights in; what quantisers have learned is float32 in all of them.
 void KeepWeightsIn(const amp::Recipe& recipe, nn::Module& model) {
   const DType stored = recipe.pure ? *recipe.lower : DType::kF32;
   for (nn::Parameter* p : nn::Parameters(model)) {
-    if (p->master().dtype() != stored) p->SetMaster(ops::Cast(p->master(), stored));
+    if (!nn::BelongsToQuantizer(p->path()) && p->master().dtype() != stored)
+      p->SetMaster(ops::Cast(p->master(), stored));
   }
 }
 
@@ -67,17 +72,30 @@ absl::StatusOr<TrainedRun> OpenRun(const std::string& folder, const std::vector<
   return run;
 }
 
+absl::Status CheckLimits(int64_t batch_size, int64_t limit) {
+  if (batch_size < 0 || batch_size > kMaxBatch) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--batch_size is ", batch_size, "; expected 1 to ", kMaxBatch, ", or 0 for the run's"));
+  }
+  if (limit < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--limit is ", limit, "; expected a number of examples, or 0 for all"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<TrainedModel> LoadModel(const TrainedRun& run, const amp::Recipe& recipe,
                                        const Dataset& dataset, Device& device,
-                                       const std::vector<amp::QuantizationRule>& extra) {
-  const bool as_trained = recipe.name == run.trained_in.name && extra.empty();
+                                       const std::optional<std::vector<amp::QuantizationRule>>& instead) {
+  const bool as_trained = recipe.name == run.trained_in.name && !instead.has_value();
   PrecisionConfig precision = run.config.precision();
   // Changes to what one recipe quantises are not for another.
   if (!as_trained) precision.clear_quantize();
+  if (instead.has_value()) precision.clear_override();
   TrainedModel trained;
   ASSIGN_OR_RETURN(trained.model, MakeConfiguredModel(run.config, dataset));
   ASSIGN_OR_RETURN(amp::QuantizationOptions quantization, MakeQuantization(precision, recipe));
-  quantization.rules.insert(quantization.rules.end(), extra.begin(), extra.end());
+  if (instead.has_value()) quantization.rules = *instead;
   ASSIGN_OR_RETURN(trained.quantization, amp::Quantize(quantization, *trained.model));
   if (trained.quantization.any()) device.SayOnce(amp::EmulationNote(device));
   ASSIGN_OR_RETURN(trained.policies, MakePolicies(precision, recipe));

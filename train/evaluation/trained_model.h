@@ -3,6 +3,7 @@
 #define HALFTONE_TRAIN_EVALUATION_TRAINED_MODEL_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ struct TrainedRun {
 // it, text of `sets` that is no config.
 absl::StatusOr<TrainedRun> OpenRun(const std::string& folder, const std::vector<std::string>& sets);
 
+// Of evaluating a run. InvalidArgument: a batch that is not 1 to 65536, or 0 for the run's; a limit below 0.
+absl::Status CheckLimits(int64_t batch_size, int64_t limit);
+
 struct TrainedModel {
   std::unique_ptr<nn::Module> model;
   PrecisionPolicies policies;
@@ -38,11 +42,11 @@ struct TrainedModel {
 };
 
 // The model in a recipe: its weights in the dtype that this stores them in, its quantisers as they were
-// trained if it is the recipe of the run, else new. `extra`: changes to what is quantised. `device` outlives
-// the model.
-absl::StatusOr<TrainedModel> LoadModel(const TrainedRun& run, const amp::Recipe& recipe,
-                                       const Dataset& dataset, Device& device,
-                                       const std::vector<amp::QuantizationRule>& extra = {});
+// trained if it is the recipe of the run, else new. With `instead`, which may be empty, these rules and no
+// others say what is quantised, nor does the config's precision for parts hold. `device` outlives the model.
+absl::StatusOr<TrainedModel> LoadModel(
+    const TrainedRun& run, const amp::Recipe& recipe, const Dataset& dataset, Device& device,
+    const std::optional<std::vector<amp::QuantizationRule>>& instead = std::nullopt);
 
 }  // namespace halftone
 

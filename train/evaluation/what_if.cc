@@ -52,6 +52,11 @@ class Measurement {
     ASSIGN_OR_RETURN(const amp::Recipe fp32, amp::FindRecipe("fp32"));
     ASSIGN_OR_RETURN(const TrainedModel trained, LoadModel(run_, fp32, dataset_, device, rules));
     WhatIfRow row;
+    for (const amp::QuantizedLayer& layer : trained.quantization.layers) {
+      if (layer.formats[static_cast<size_t>(amp::Role::kWeights)].empty()) continue;
+      row.weights += layer.weights;
+      row.weight_bytes += layer.weight_bytes;
+    }
     Observer observer(&row.weight_error, &row.activation_error);
     trained.model->Visit(observer);
     ASSIGN_OR_RETURN(const std::unique_ptr<BatchSource> batches, Batches(device));
@@ -99,6 +104,7 @@ class Measurement {
 }  // namespace
 
 absl::StatusOr<WhatIfReport> AskWhatIf(const std::string& folder, const WhatIfOptions& options) {
+  RETURN_IF_ERROR(CheckLimits(options.batch_size, options.limit));
   if (options.formats.empty()) return absl::InvalidArgumentError("no format given; expected one or more");
   std::vector<QuantFormat> formats;
   for (const std::string& name : options.formats) {
@@ -130,13 +136,11 @@ absl::StatusOr<WhatIfReport> AskWhatIf(const std::string& folder, const WhatIfOp
     measured.bits = BitsPerElement(format);
     for (size_t i = 0; i <= layers.size(); ++i) {
       const std::string path = i < layers.size() ? layers[i].path : "";
-      ASSIGN_OR_RETURN(
-          WhatIfRow row,
-          measurement.Measure({{.path = path.empty() ? "*" : path, .roles = options.roles, .format = name}}));
+      ASSIGN_OR_RETURN(WhatIfRow row, measurement.Measure({{.path = path.empty() ? "*" : path,
+                                                            .roles = options.roles,
+                                                            .format = name,
+                                                            .alone = !path.empty()}}));
       row.layer = path;
-      for (const amp::QuantizedLayer& layer : layers) {
-        if (path.empty() || layer.path == path) row.weights += layer.weights;
-      }
       measured.rows.push_back(std::move(row));
       ++done;
       progress.Update([&] {

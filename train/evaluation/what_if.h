@@ -26,8 +26,9 @@ struct WhatIfOptions {
 
 // The model with one layer quantised, or all of them.
 struct WhatIfRow {
-  std::string layer;    // its path; empty: every layer
-  int64_t weights = 0;  // how many
+  std::string layer;        // its path; empty: every layer
+  int64_t weights = 0;      // how many
+  double weight_bytes = 0;  // that these take: QuantizedLayer's
   int64_t examples = 0;
   QuantizationError weight_error, activation_error;  // of what was quantised
   double accuracy = 0;                               // 0 to 1

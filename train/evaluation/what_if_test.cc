@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "train/config.h"
 #include "train/evaluation/allocate_bits.h"
+#include "train/evaluation/evaluate.h"
 #include "train/run.h"
 
 namespace halftone {
@@ -96,7 +97,7 @@ TEST_F(WhatIfTest, Refuses) {
 TEST_F(WhatIfTest, ABudgetIsKeptAndGoesWhereItServesMost) {
   const std::vector<std::string> formats = {"none", "fp8", "fp4", "fp2"};
   double before = HUGE_VAL;
-  for (const double bits : {2.0, 3.0, 5.0, 32.0}) {
+  for (const double bits : {2.1, 3.0, 5.0, 32.0}) {
     const absl::StatusOr<BitAllocation> a = Allocate({.formats = formats, .budget_bits = bits, .limit = 100});
     ASSERT_TRUE(a.ok()) << a.status();
     EXPECT_LE(a->bytes, a->budget_bytes);
@@ -118,6 +119,28 @@ TEST_F(WhatIfTest, TheConfigOfAnAllocationTrains) {
   config.mutable_run()->set_overwrite(true);
   config.mutable_run()->set_epochs(1);
   EXPECT_TRUE(RunTraining(config, {.log = log_}).ok());
+}
+
+TEST_F(WhatIfTest, TheReferenceIsFloat32WhateverTheRunQuantises) {
+  TrainConfig config;
+  const std::string out = run_ + "_int2";
+  ASSERT_TRUE(MergeText(absl::StrCat(R"(model { name: "cnn" width: 8 weights: ")", run_,
+                                     R"(/checkpoint/model.safetensors" }
+                                        data { root: "datasets/sample/cifar10" batch_size: 50 }
+                                        precision { quantize { path: "*" role: WEIGHTS format: "int2" } }
+                                        optimizer { sgd { learning_rate: 1e-6 } }
+                                        run { epochs: 1 threads: 1 overwrite: true out: ")",
+                                     out, R"(" })"),
+                        "test", config)
+                  .ok());
+  ASSERT_TRUE(RunTraining(config, {.log = log_}).ok());
+  const absl::StatusOr<WhatIfReport> report = AskWhatIf(out, {.formats = {"int2"}, .log = log_});
+  ASSERT_TRUE(report.ok()) << report.status();
+  const absl::StatusOr<EvaluationReport> evaluated =
+      EvaluateCheckpoint(out, {.recipes = {"fp32", "amp_bf16"}, .log = log_});
+  ASSERT_TRUE(evaluated.ok()) << evaluated.status();
+  EXPECT_NEAR(report->loss, evaluated->recipes[1].loss, 0.02);
+  EXPECT_GT(std::fabs(report->loss - evaluated->recipes[0].loss), 0.1);  // as trained, in int2
 }
 
 TEST_F(WhatIfTest, ABudgetThatIsTooSmallOrNone) {

@@ -1,7 +1,7 @@
 // Every activation, forward and backward, by dtype, on all threads, of 10^6 elements. `ns` is
 // the time of one element in the fastest iteration, which other programs on the machine disturb least.
 //
-//   bazel run -c opt //tensor/ops/activation:activation_benchmark -- --benchmark_filter=gelu
+//   ./bazelw run //tensor/ops/activation:activation_benchmark -- --benchmark_filter=gelu
 #include <algorithm>
 #include <chrono>
 #include <cstdint>

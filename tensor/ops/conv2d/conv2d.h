@@ -1,7 +1,6 @@
 // Two-dimensional convolution (cross-correlation, as everywhere in this field) and its gradients:
 //
-//   y[n,i,j,o] = bias[o] + sum over (c,a,b) of x[n, i stride + a - padding, j stride + b - padding, c]
-//   w[o,c,a,b]
+//   y[n,i,j,o] = bias[o] + sum over (c,a,b) of x[n, i stride + a - padding, j stride + b - padding, c] w[o,c,a,b]
 //
 // with x zero outside the image; with groups > 1, output channel o sees the channels of its own group only.
 //

@@ -1,6 +1,6 @@
 // GFLOP/s of every implementation on the four layers of the CNN and on typical layers of other models.
 //
-//   bazel run -c opt //tensor/ops/conv2d:conv2d_benchmark -- --benchmark_filter=c64
+//   ./bazelw run //tensor/ops/conv2d:conv2d_benchmark -- --benchmark_filter=c64
 #include <string>
 #include <vector>
 

@@ -1,7 +1,6 @@
 // Softmax and cross-entropy in one: for logits z [B, C] and the label of each row,
 //
-//   loss = -sum_c target_c * log softmax(z)_c,   target = (1 - s) * onehot(label) + s / C,   s =
-//   label_smoothing.
+//   loss = -sum_c target_c * log softmax(z)_c,   target = (1 - s) * onehot(label) + s / C,   s = label_smoothing.
 //
 // Label smoothing: Szegedy et al.: "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
 //

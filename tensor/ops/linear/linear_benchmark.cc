@@ -1,6 +1,6 @@
 // GFLOP/s of every implementation on typical linear layers.
 //
-//   bazel run -c opt //tensor/ops/linear:linear_benchmark
+//   ./bazelw run //tensor/ops/linear:linear_benchmark
 #include <utility>
 #include <vector>
 

@@ -115,7 +115,7 @@ TEST(LinearTest, RoundsRowsOfFloat32) {
     if (SizeOf(p.dtype) != 2) return;
     const Tensor x = Random(device, DType::kF32, {p.m, p.k}, 1), w = Random(device, p.dtype, {p.n, p.k}, 2);
     const Tensor bias = Random(device, DType::kF32, {p.n}, 3);
-    for (const auto [wide_x, wide_y] : {std::pair(true, true), {true, false}, {false, true}}) {
+    for (const auto& [wide_x, wide_y] : {std::pair(true, true), {true, false}, {false, true}}) {
       SCOPED_TRACE(absl::StrCat("wide x ", wide_x, " y ", wide_y));
       LinearProblem wide = p;
       wide.wide_x = wide_x;

@@ -11,8 +11,8 @@ namespace halftone::ops {
 struct MaxPoolOptions {
   int64_t window = 2;  // rows and columns of a window, in [1, 16]
   int64_t stride = 2;  // from one window to the next, at least 1
-  int64_t padding =
-      0;  // rows and columns outside that a window may cover, in [0, window / 2]; they never win
+  // Rows and columns outside that a window may cover, in [0, window / 2]; they never win.
+  int64_t padding = 0;
 };
 
 struct MaxPoolResult {

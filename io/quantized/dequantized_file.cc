@@ -30,8 +30,21 @@ absl::Status AppendBytes(const ArrayFile& file, size_t index, uint64_t begin, ui
   });
 }
 
-void DequantizeRows(const QuantFormat& format, absl::Span<const uint8_t> codes,
-                    absl::Span<const float> scales, absl::Span<float> numbers) {
+absl::StatusOr<std::vector<float>> ReadFloats(const ArrayFile& file, size_t index) {
+  std::vector<float> floats;
+  RETURN_IF_ERROR(file.ReadChunks(index, [&](absl::Span<const char> bytes) {
+    const size_t n = bytes.size() / sizeof(float), before = floats.size();
+    floats.resize(before + n);
+    ConvertElements(ElementType::kF32, bytes, absl::MakeSpan(floats).subspan(before));
+    return absl::OkStatus();
+  }));
+  return floats;
+}
+
+void DequantizeRows(const QuantFormat& format, const absl::optional<Codebook>& codebook,
+                    absl::Span<const uint8_t> codes, absl::Span<const float> scales,
+                    absl::Span<float> numbers) {
+  if (codebook.has_value()) return halftone::Dequantize(*codebook, codes, scales, numbers);
   if (const auto* integers = std::get_if<IntegerFormat>(&format)) {
     return halftone::Dequantize(*integers, codes, scales, {}, numbers);
   }
@@ -61,6 +74,7 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> DequantizedFile::Create(absl::string_
     by_name[q.name] = &q;
     scales.insert(q.scale_name());
     if (q.has_tensor_scale()) scales.insert(q.tensor_scale_name());
+    if (q.has_codebook()) scales.insert(q.codebook_name());
   }
   std::vector<FileArray> arrays;
   std::vector<Origin> origins;
@@ -78,17 +92,21 @@ absl::StatusOr<std::unique_ptr<ArrayFile>> DequantizedFile::Create(absl::string_
     Origin origin = {.index = i, .scales_index = index_of.at(q.scale_name()), .quantized = &q};
     if (q.block() == nullptr || q.has_tensor_scale()) {
       const std::string name = q.block() == nullptr ? q.scale_name() : q.tensor_scale_name();
-      RETURN_IF_ERROR(file->ReadChunks(index_of.at(name), [&](absl::Span<const char> bytes) {
-        const size_t n = bytes.size() / sizeof(float), before = origin.scales.size();
-        origin.scales.resize(before + n);
-        ConvertElements(ElementType::kF32, bytes, absl::MakeSpan(origin.scales).subspan(before));
-        return absl::OkStatus();
-      }));
+      ASSIGN_OR_RETURN(origin.scales, ReadFloats(*file, index_of.at(name)));
       for (const float scale : origin.scales) {
         if (scale >= FLT_MIN && scale <= FLT_MAX) continue;
         return Damaged(path, absl::StrCat("array ", QuotedForError(name), ": ", scale,
                                           " is no scale; expected are normal positive numbers"));
       }
+    }
+    if (q.has_codebook()) {
+      ASSIGN_OR_RETURN(const std::vector<float> values, ReadFloats(*file, index_of.at(q.codebook_name())));
+      const absl::StatusOr<Codebook> codebook = Codebook::Create(values);
+      if (!codebook.ok()) {
+        return Damaged(path, absl::StrCat("array ", QuotedForError(q.codebook_name()), ": ",
+                                          codebook.status().message()));
+      }
+      origin.codebook = *codebook;
     }
     origins.push_back(std::move(origin));
   }
@@ -109,6 +127,7 @@ absl::Status DequantizedFile::ReadCodes(const Origin& origin, uint64_t first, ui
   RETURN_IF_ERROR(AppendBytes(*file_, origin.index, begin, begin + PackedBytes(bits, last - first), packed));
   codes.resize(last - first);
   UnpackBits(bits, packed, absl::MakeSpan(codes));
+  if (origin.quantized->has_codebook()) return absl::OkStatus();
   // Integers in two's complement of 8 bits: the sign goes on.
   for (uint8_t& code : codes)
     code = static_cast<uint8_t>(static_cast<int8_t>(code << (8 - bits)) >> (8 - bits));
@@ -133,7 +152,7 @@ absl::Status DequantizedFile::Dequantize(const Origin& origin, uint64_t first, u
     const uint64_t row = at / q.row, row_end = (row + 1) * q.row;
     const uint64_t rows = at % q.row == 0 ? (last - at) / q.row : 0;
     const uint64_t n = rows > 0 ? rows * q.row : std::min(last, row_end) - at;
-    DequantizeRows(q.format, absl::MakeConstSpan(codes).subspan(at - first, n),
+    DequantizeRows(q.format, origin.codebook, absl::MakeConstSpan(codes).subspan(at - first, n),
                    absl::MakeConstSpan(origin.scales).subspan(row, std::max<uint64_t>(rows, 1)),
                    numbers.subspan(at - first, n));
     at += n;

@@ -12,17 +12,20 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "io/array_file.h"
 #include "io/quantized/quantized_array.h"
+#include "quant/codebook.h"
 
 namespace halftone {
 
 class DequantizedFile final : public ArrayFile {
  public:
   // `quantized`: those of the file's arrays (FindQuantized) that are to be numbers: float32, of their shapes,
-  // with exactly the bits that DequantizeBlocks (quant/block_format.h) or Dequantize (quant/scaled.h) gives.
+  // with exactly the bits that DequantizeBlocks (quant/block_format.h) or Dequantize (quant/scaled.h,
+  // quant/codebook.h) gives.
   // Their scales and entries of metadata are left out; all other arrays are as they are. `path` is for
-  // messages. Scales of float32 are kept in memory. DataLoss: a float32 scale that is none.
+  // messages. Scales of float32 are kept in memory. DataLoss: a float32 scale or a codebook that is none.
   static absl::StatusOr<std::unique_ptr<ArrayFile>> Create(absl::string_view path,
                                                            std::unique_ptr<ArrayFile> file,
                                                            std::vector<QuantizedArray> quantized);
@@ -36,6 +39,7 @@ class DequantizedFile final : public ArrayFile {
     size_t scales_index = 0;  // of block scales
     const QuantizedArray* quantized = nullptr;
     std::vector<float> scales;  // float32: of the rows, or the tensor's
+    absl::optional<Codebook> codebook;
   };
 
   DequantizedFile(std::unique_ptr<ArrayFile> file, std::vector<QuantizedArray> quantized,

@@ -29,7 +29,7 @@ bool IsStored(const QuantFormat& format) {
     bool operator()(const FloatFormat& f) const { return f.bits() < 8; }
     bool operator()(const IntegerFormat& f) const { return !f.affine; }
     bool operator()(const BlockFormat&) const { return true; }
-    bool operator()(const CodebookFormat&) const { return false; }
+    bool operator()(const CodebookFormat&) const { return true; }
   } is_stored;
   return std::visit(is_stored, format);
 }
@@ -38,6 +38,7 @@ ElementType CodesType(const QuantFormat& format) {
   if (const auto* integers = std::get_if<IntegerFormat>(&format)) {
     return integers->bits == 8 ? ElementType::kI8 : ElementType::kU8;
   }
+  if (IsCodebook(format)) return ElementType::kU8;
   const auto* block = std::get_if<BlockFormat>(&format);
   if (block != nullptr && !block->element) return ElementType::kI8;
   const std::string_view name = block != nullptr ? block->element->name : std::get<FloatFormat>(format).name;
@@ -151,6 +152,9 @@ std::vector<FileArray> QuantizedArray::Stored() const {
   if (block() != nullptr) scale = has_tensor_scale() ? ElementType::kF8E4M3FN : ElementType::kF8E8M0FNU;
   stored.push_back({scale_name(), scale, ScalesShape(*this)});
   if (has_tensor_scale()) stored.push_back({tensor_scale_name(), ElementType::kF32, Shape()});
+  if (const auto* codebook = std::get_if<CodebookFormat>(&format)) {
+    stored.push_back({codebook_name(), ElementType::kF32, Shape{codebook->size()}});
+  }
   return stored;
 }
 

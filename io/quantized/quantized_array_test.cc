@@ -71,6 +71,10 @@ TEST(QuantizedArrayTest, Layouts) {
   EXPECT_THAT(Layout(Plan("int2", {3, 3})), ElementsAre("w uint8 [3]", "w.scale float32 []"));
   EXPECT_THAT(Layout(Plan("float6_e3m2fn", {2, 2, 3}, true)),
               ElementsAre("w float6_e3m2fn [2, 2, 3]", "w.scale float32 [2]"));
+  EXPECT_THAT(Layout(Plan("fp3", {3, 5})),
+              ElementsAre("w uint8 [6]", "w.scale float32 []", "w.codebook float32 [8]"));
+  EXPECT_THAT(Layout(Plan("fp8", {3, 5}, true)),
+              ElementsAre("w uint8 [15]", "w.scale float32 [3]", "w.codebook float32 [256]"));
 }
 
 TEST(QuantizedArrayTest, BlocksOfConvolutionsGoOverAllOfAnOutput) {
@@ -94,8 +98,8 @@ TEST(QuantizedArrayTest, MetadataIsWhatTheHeaderSays) {
 TEST(QuantizedArrayTest, FormatsWithScalesOnly) {
   size_t stored = 0;
   for (const QuantFormat& format : QuantFormats()) stored += FindStoredFormat(NameOf(format)).ok();
-  EXPECT_EQ(stored, 7u + 3 + 3);
-  for (const char* name : {"float8_e4m3fn", "int4_affine", "fp4", "half", "float8_e8m0fnu", "mxfp5", ""}) {
+  EXPECT_EQ(stored, 7u + 3 + 3 + 5);
+  for (const char* name : {"float8_e4m3fn", "int4_affine", "half", "float8_e8m0fnu", "mxfp5", ""}) {
     const absl::Status status = FindStoredFormat(name).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << name;
     EXPECT_THAT(std::string(status.message()), HasSubstr("known: float6_e2m3fn")) << name;
@@ -128,7 +132,7 @@ BytesFile FileOf(const QuantizedArray& array) {
 
 TEST(QuantizedArrayTest, FoundAgain) {
   for (const char* name :
-       {"mxfp8", "mxfp6", "mxfp4", "mxint8", "nvfp4", "int8", "int4", "int2", "float6_e2m3fn"}) {
+       {"mxfp8", "mxfp6", "mxfp4", "mxint8", "nvfp4", "int8", "int4", "int2", "float6_e2m3fn", "fp3"}) {
     SCOPED_TRACE(name);
     const QuantizedArray array = Plan(name, {4, 2, 4, 4});
     const absl::StatusOr<std::vector<QuantizedArray>> found = FindQuantized("f", FileOf(array));
@@ -235,6 +239,27 @@ TEST(QuantizedArrayTest, ScalesThatAreNone) {
       EXPECT_TRUE(absl::IsDataLoss(status)) << status;
       EXPECT_THAT(std::string(status.message()), HasSubstr("is no scale"));
     }
+  }
+}
+
+TEST(QuantizedArrayTest, CodebooksThatAreNone) {
+  for (const std::vector<float>& values :
+       {std::vector<float>{0, 2, 1, 3}, {0, 1, NAN, 3}, {0, 1, 2, HUGE_VALF}}) {
+    const QuantizedArray array = Plan("fp2", {2, 8});
+    std::vector<FileArray> arrays = array.Stored();
+    std::vector<std::string> bytes;
+    for (FileArray& a : arrays) {
+      a.bytes = *ArrayBytes(a.type, a.shape.dims());
+      bytes.emplace_back(a.bytes, '\1');
+      if (a.name == "w.codebook") std::memcpy(bytes.back().data(), values.data(), a.bytes);
+    }
+    const absl::Status status =
+        DequantizedFile::Create("f", std::make_unique<BytesFile>(arrays, Metadata{array.Metadata()}, bytes),
+                                {array})
+            .status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("f: array \"w.codebook\": a codebook's values must be"));
   }
 }
 

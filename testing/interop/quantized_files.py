@@ -24,7 +24,7 @@ except ImportError as e:
 
 PREFIX = "halftone.quantized."
 BLOCK_FORMATS = ["mxfp8", "mxfp8_e5m2", "mxfp6", "mxfp6_e3m2", "mxfp4", "mxint8", "nvfp4"]
-OTHER_FORMATS = ["int8", "int4", "int2", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn"]
+OTHER_FORMATS = ["int8", "int4", "int2", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn", "fp2", "fp3", "fp4", "fp6", "fp8"]
 ELEMENTS = {  # of the formats: bits, and what ml_dtypes or NumPy call them
     "mxfp8": (8, ml_dtypes.float8_e4m3fn),
     "mxfp8_e5m2": (8, ml_dtypes.float8_e5m2),
@@ -39,6 +39,11 @@ ELEMENTS = {  # of the formats: bits, and what ml_dtypes or NumPy call them
     "float6_e2m3fn": (6, ml_dtypes.float6_e2m3fn),
     "float6_e3m2fn": (6, ml_dtypes.float6_e3m2fn),
     "float4_e2m1fn": (4, ml_dtypes.float4_e2m1fn),
+    "fp2": (2, None),  # codebooks
+    "fp3": (3, None),
+    "fp4": (4, None),
+    "fp6": (6, None),
+    "fp8": (8, None),
 }
 
 
@@ -67,7 +72,11 @@ def codes_of(data, bits, count):
 def with_numpy(arrays, name, entry):
     bits, dtype = ELEMENTS[entry["format"]]
     count = int(np.prod(entry["shape"]))
-    elements = codes_of(arrays[name]["data"], bits, count).view(dtype).astype(np.float32)
+    elements = codes_of(arrays[name]["data"], bits, count)
+    if dtype is None:
+        elements = np.frombuffer(arrays[name + ".codebook"]["data"], "<f4")[elements]
+    else:
+        elements = elements.view(dtype).astype(np.float32)
     scale = np.frombuffer(arrays[name + ".scale"]["data"], np.uint8)
     if entry["format"] == "nvfp4":
         tensor_scale = np.frombuffer(arrays[name + ".tensor_scale"]["data"], "<f4")

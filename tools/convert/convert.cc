@@ -54,9 +54,10 @@ constexpr char kUsage[] =
   --to=TYPE            float16, bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, float32,
                        float64, or as half, bf16, e4m3, ...; or, with scales beside the elements, of floats in two
                        dimensions and more: mxfp8, mxfp8_e5m2, mxfp6, mxfp6_e3m2, mxfp4, mxint8, nvfp4, int8, int4,
-                       int2, float6_e2m3fn, float6_e3m2fn, float4_e2m1fn. Arrays with scales become numbers again
+                       int2, float6_e2m3fn, float6_e3m2fn, float4_e2m1fn, and codebooks: fp2, fp3, fp4, fp6, fp8,
+                       learned ones with the values that the file has. Arrays with scales become numbers again
                        with --to=float32 (float16, ...)
-  --per_channel        of int8 to float4_e2m1fn: a scale for each index of the first dimension, not one for all
+  --per_channel        of int8 to fp8: a scale for each index of the first dimension, not one for all
   --out=FILE           .safetensors, or .npy (one array; keeps neither its name nor metadata). May be the input.
   --include=REGEX      only arrays whose names match (POSIX extended, anywhere in the name); the others are copied
   --exclude=REGEX      but for those whose names match
@@ -145,10 +146,8 @@ absl::StatusOr<Target> FindTarget(absl::string_view name) {
   const absl::StatusOr<FloatFormat> format = FindFloatFormat(name);
   if (!format.ok()) {
     const absl::StatusOr<QuantFormat> other = FindQuantFormat(name);
-    const std::string why = !other.ok() ? absl::StrCat("unknown format '", name, "'")
-                            : std::holds_alternative<CodebookFormat>(*other)
-                                ? absl::StrCat(name, " is a codebook, and files hold no codebooks")
-                                : absl::StrCat("files hold no ", name);
+    const std::string why =
+        !other.ok() ? absl::StrCat("unknown format '", name, "'") : absl::StrCat("files hold no ", name);
     return absl::InvalidArgumentError(absl::StrCat("--to: ", why, "; known: ", TargetNames()));
   }
   const absl::optional<ElementType> type = ElementTypeFromName({format->name.data(), format->name.size()});
@@ -225,6 +224,10 @@ absl::StatusOr<Arguments> ParseArguments(int argc, char** argv) {
   if (format == nullptr) {
     result.convert.to = std::get<ElementType>(target);
     return result;
+  }
+  if (IsCodebook(*format) && result.convert.rounding != Rounding::kNearestEven) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--rounding: ", to, " is a codebook and takes the nearest value; leave it out"));
   }
   if (!overflow.empty() && overflow_row.overflow != Overflow::kSaturate) {
     return absl::InvalidArgumentError(absl::StrCat("--overflow: numbers in ", to, " saturate"));

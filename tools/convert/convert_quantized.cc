@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "base/philox.h"
 #include "base/status_macros.h"
@@ -20,6 +21,8 @@
 #include "io/float_batches.h"
 #include "io/quantized/quantized_array.h"
 #include "quant/block_format.h"
+#include "quant/codebook.h"
+#include "quant/codebook_init.h"
 #include "quant/pack.h"
 #include "quant/scaled.h"
 #include "quant/scales.h"
@@ -36,6 +39,7 @@ bool IsChosen(const FileArray& array, const QuantizeOptions& options) {
 
 double LargestValue(const QuantFormat& format) {
   if (const auto* integers = std::get_if<IntegerFormat>(&format)) return integers->highest();
+  if (IsCodebook(format)) return 1;
   return std::get<FloatFormat>(format).largest_finite();
 }
 
@@ -60,11 +64,41 @@ class Packer {
   std::vector<uint8_t> codes_, packed_;
 };
 
+// Some of an array's numbers, evenly, for a codebook: as many of any array as QuantileCodebook looks at.
+class Sample {
+ public:
+  explicit Sample(const QuantizedArray& array)
+      : array_(array), every_((array.numbers() + kMost - 1) / kMost) {}
+
+  void Add(uint64_t first, absl::Span<const float> x) {
+    for (uint64_t i = (every_ - first % every_) % every_; i < x.size(); i += every_) {
+      numbers_.push_back(x[i]);
+      rows_.push_back((first + i) / array_.row);
+    }
+  }
+  // Its quantiles, in units of the rows' scales; of nothing but zeros the values of a small float.
+  Codebook Values(absl::Span<const float> scales) {
+    const auto& format = std::get<CodebookFormat>(array_.format);
+    for (size_t i = 0; i < numbers_.size(); ++i) numbers_[i] /= scales[rows_[i]];
+    absl::StatusOr<Codebook> values = QuantileCodebook(numbers_, {1.0f}, format.size());
+    return values.ok() ? *std::move(values) : MinifloatCodebook(format.bits).value();
+  }
+
+ private:
+  static constexpr uint64_t kMost = uint64_t{1} << 18;
+
+  const QuantizedArray& array_;
+  const uint64_t every_;
+  std::vector<float> numbers_;
+  std::vector<uint64_t> rows_;
+};
+
 // An array on its way.
 struct Work {
   size_t index;  // into the file's arrays
   QuantizedArray array;
   std::vector<float> scales;          // of the rows, or the tensor's; none of MX formats
+  absl::optional<Codebook> codebook;  // where the format is one
   std::vector<uint8_t> block_scales;  // from the writing of the codes on to that of the scales
 };
 
@@ -109,7 +143,7 @@ class Quantizer {
         stored_[stored.name] = works_.size();
         summary->bits += 8 * *FileBytes(stored.type, stored.shape.dims());
       }
-      works_.push_back({i, std::move(plan), {}, {}});
+      works_.push_back({.index = i, .array = std::move(plan)});
     }
     if (misfits > 1) {
       return absl::InvalidArgumentError(
@@ -142,10 +176,15 @@ class Quantizer {
       const uint64_t row = array.block() != nullptr ? array.numbers() : array.row;
       std::vector<float>& amaxes = work.scales;
       amaxes.resize(array.numbers() / row);
+      if (array.has_codebook()) {
+        ASSIGN_OR_RETURN(work.codebook, LearnedCodebook(array));
+      }
+      Sample sample(array);
       RETURN_IF_ERROR(
           ReadFloatBatches(file_, work.index, row, [&](uint64_t first, absl::Span<const float> x) {
             RETURN_IF_ERROR(CheckStop(options_.stop));
             RETURN_IF_ERROR(CheckFinite(array, first, x));
+            if (array.has_codebook() && !work.codebook.has_value()) sample.Add(first, x);
             for (size_t at = 0; at < x.size(); at += row) {
               float& amax = amaxes[(first + at) / row];
               amax = std::max(amax, Amax(x.subspan(at, row)));
@@ -157,6 +196,7 @@ class Quantizer {
         scale = array.block() != nullptr ? TensorScaleOf(*array.block(), scale)
                                          : ScaleOf(scale, LargestValue(array.format));
       }
+      if (array.has_codebook() && !work.codebook.has_value()) work.codebook = sample.Values(work.scales);
     }
     return absl::OkStatus();
   }
@@ -165,6 +205,10 @@ class Quantizer {
     if (const auto copy = copies_.find(stored.name); copy != copies_.end()) return Copy(copy->second, writer);
     Work& work = works_[stored_.at(stored.name)];
     if (stored.name == work.array.name) return WriteCodes(work, writer);
+    if (work.codebook.has_value() && stored.name == work.array.codebook_name()) {
+      const absl::Span<const float> values = work.codebook->values();
+      return writer.Append({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
+    }
     if (stored.type == ElementType::kF32) {
       const char* const bytes = reinterpret_cast<const char*>(work.scales.data());
       return writer.Append({bytes, work.scales.size() * sizeof(float)});
@@ -174,6 +218,26 @@ class Quantizer {
   }
 
  private:
+  // What training has learned for "conv1.weight" is "conv1.weight_quantizer.codebook", in units of the largest
+  // magnitude.
+  absl::StatusOr<absl::optional<Codebook>> LearnedCodebook(const QuantizedArray& array) const {
+    const std::string name = absl::StrCat(array.name, "_quantizer.codebook");
+    const int size = std::get<CodebookFormat>(array.format).size();
+    for (size_t i = 0; i < file_.arrays().size(); ++i) {
+      const FileArray& a = file_.arrays()[i];
+      if (a.name != name || a.type != ElementType::kF32 || !(a.shape == Shape{size})) continue;
+      std::vector<float> values;
+      RETURN_IF_ERROR(ReadFloatBatches(file_, i, 1, [&](uint64_t, absl::Span<const float> x) {
+        values.insert(values.end(), x.begin(), x.end());
+        return absl::OkStatus();
+      }));
+      absl::StatusOr<Codebook> codebook = Codebook::Create(values);
+      if (codebook.ok()) return absl::optional<Codebook>(*std::move(codebook));
+      return absl::DataLossError(absl::StrCat("array ", QuotedName(name), ": ", codebook.status().message()));
+    }
+    return absl::optional<Codebook>();
+  }
+
   static absl::Status Append(absl::Span<const uint8_t> bytes, ArrayWriter& writer) {
     return writer.Append({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
@@ -236,6 +300,7 @@ class Quantizer {
     const absl::Span<const float> scales =
         absl::MakeConstSpan(work.scales)
             .subspan(first / array.row, std::max<size_t>(x.size() / array.row, 1));
+    if (work.codebook.has_value()) return Quantize(*work.codebook, x, scales, codes);
     if (const auto* integers = std::get_if<IntegerFormat>(&array.format)) {
       return Quantize(*integers, x, scales, {}, options_.rounding, codes, random);
     }

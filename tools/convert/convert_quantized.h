@@ -19,7 +19,7 @@ namespace halftone {
 struct QuantizeOptions {
   QuantFormat to;            // one that FindStoredFormat gives (io/quantized/quantized_array.h)
   bool per_channel = false;  // a scale for each index of the first dimension; not of block formats
-  Rounding rounding = Rounding::kNearestEven;  // of elements
+  Rounding rounding = Rounding::kNearestEven;  // of elements; not of codebooks
   uint64_t seed = 0;                           // as ConvertOptions::seed
   // Arrays of floats with two dimensions and more that it matches are quantised; all others are copied,
   // biases and the numbers of norms among them.
@@ -35,7 +35,9 @@ struct QuantizeSummary {
   uint64_t bits = 0;  // of their codes and scales
 };
 
-// The codes are those of QuantizeBlocks, or of Quantize with scales by amax (quant/scales.h). Writes all of
+// The codes are those of QuantizeBlocks, or of Quantize with scales by amax (quant/scales.h). The values of a
+// codebook for the array W are those of "W_quantizer.codebook" where the file has as many: what training has
+// learned, in units of the largest magnitude; else the quantiles of a sample of the array. Writes all of
 // the file's arrays and its metadata to `path`, a .safetensors file, which may be that of the file itself.
 // Reads once to MX formats, twice to others, whose scales come of the largest magnitude; memory is what a few
 // million numbers take, and a byte for each block of an array. float64 is rounded to float32 first. The

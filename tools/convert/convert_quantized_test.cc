@@ -30,6 +30,8 @@
 #include "io/quantized/dequantized_file.h"
 #include "io/quantized/quantized_array.h"
 #include "quant/block_format.h"
+#include "quant/codebook.h"
+#include "quant/codebook_init.h"
 #include "quant/pack.h"
 #include "quant/quant_format.h"
 #include "quant/scaled.h"
@@ -102,6 +104,7 @@ std::vector<float> Floats(size_t n) {
 struct Expected {
   std::vector<uint8_t> codes, block_scales;
   std::vector<float> scales;  // of rows, or the tensor's
+  std::vector<float> codebook;
   std::vector<float> numbers;
 };
 
@@ -123,6 +126,12 @@ Expected InMemory(const QuantFormat& format, const std::vector<float>& x, size_t
     ComputeScales(*integers, x, {}, absl::MakeSpan(e.scales));
     halftone::Quantize(*integers, x, e.scales, {}, rounding, codes, random);
     Dequantize(*integers, e.codes, e.scales, {}, numbers);
+  } else if (const auto* values = std::get_if<CodebookFormat>(&format)) {
+    ComputeScales(1.0, x, {}, absl::MakeSpan(e.scales));
+    const Codebook codebook = QuantileCodebook(x, e.scales, values->size()).value();
+    e.codebook.assign(codebook.values().begin(), codebook.values().end());
+    halftone::Quantize(codebook, x, e.scales, codes);
+    Dequantize(codebook, e.codes, e.scales, numbers);
   } else {
     const FloatFormat& floats = std::get<FloatFormat>(format);
     ComputeScales(floats, x, {}, absl::MakeSpan(e.scales));
@@ -181,13 +190,14 @@ void ExpectRoundTrip(const QuantFormat& format, size_t rows, size_t row, bool pe
   if (block != nullptr && block->scale == BlockScale::kE4m3) {
     EXPECT_EQ(Read<float>(*file, "w.tensor_scale"), expected.scales);
   }
+  if (!expected.codebook.empty()) EXPECT_EQ(Read<float>(*file, "w.codebook"), expected.codebook);
   EXPECT_EQ(Read<float>(*file, "bias"), (std::vector<float>{1, 2, 3}));
 
   EXPECT_EQ(summary->numbers, x.size());
   EXPECT_EQ(summary->bits_before, 32 * x.size());
   const size_t scales_bits =
       block != nullptr ? 8 * expected.block_scales.size() + (block->scale == BlockScale::kE4m3 ? 32 : 0)
-                       : 32 * expected.scales.size();
+                       : 32 * (expected.scales.size() + expected.codebook.size());
   EXPECT_EQ(summary->bits, (static_cast<size_t>(bits) * x.size() + 7) / 8 * 8 + scales_bits);
   EXPECT_EQ(summary->all.bytes_in, 4 * x.size() + 12);
   EXPECT_EQ(summary->all.bytes_out, summary->bits / 8 + 12);
@@ -219,7 +229,7 @@ TEST(ConvertQuantizedTest, EveryFormatThereAndBackBitForBit) {
 }
 
 TEST(ConvertQuantizedTest, RowsThatEndWithinAByte) {
-  for (const char* name : {"int4", "int2", "int8"}) {
+  for (const char* name : {"int4", "int2", "int8", "fp3", "fp6"}) {
     ExpectRoundTrip(*FindStoredFormat(name), 7, 27, true, Rounding::kNearestEven);
     ExpectRoundTrip(*FindStoredFormat(name), 7, 27, false, Rounding::kStochastic);
   }
@@ -236,11 +246,42 @@ TEST(ConvertQuantizedTest, LongArrays) {
   ExpectRoundTrip(*FindStoredFormat("float6_e2m3fn"), 4, 600'001, true, Rounding::kNearestEven);
 }
 
+// What a network computes with after training through a codebook.
+TEST(ConvertQuantizedTest, LearnedValuesOfACodebook) {
+  const std::vector<float> x = Floats(3 * 700'001), values = {-0.5f, -0.01f, 0.02f, 0.75f};
+  const std::string in =
+      WriteArrays("learned.safetensors",
+                  {{{"fc.weight", ElementType::kF32, Shape{3, 700'001}}, BytesOf(x)},
+                   {{"fc.weight_quantizer.codebook", ElementType::kF32, Shape{4}}, BytesOf(values)}});
+  const std::string out = TempPath("learned_out.safetensors");
+  for (const bool per_channel : {false, true}) {
+    ASSERT_TRUE(
+        Quantize(in, out, {.to = *FindStoredFormat("fp2"), .per_channel = per_channel, .names = {}}).ok());
+    std::vector<float> scales(per_channel ? 3 : 1), expected(x.size());
+    ComputeScales(1.0, x, {}, absl::MakeSpan(scales));
+    FakeQuantize(Codebook::Create(values).value(), x, scales, absl::MakeSpan(expected));
+    const std::unique_ptr<ArrayFile> numbers = OpenDequantized(out);
+    EXPECT_TRUE(Read<float>(*numbers, "fc.weight") == expected);
+    EXPECT_EQ(Read<float>(*numbers, "fc.weight_quantizer.codebook"), values);
+  }
+  // Of another number of values they are not for this format.
+  ASSERT_TRUE(Quantize(in, out, {.to = *FindStoredFormat("fp3"), .names = {}}).ok());
+  EXPECT_EQ(Read<float>(*Open(out), "fc.weight.codebook").size(), 8u);
+}
+
+TEST(ConvertQuantizedTest, NothingButZerosInACodebook) {
+  const std::string in = WriteArrays(
+      "zeros.safetensors", {{{"w", ElementType::kF32, Shape{2, 8}}, BytesOf(std::vector<float>(16))}});
+  const std::string out = TempPath("zeros_out.safetensors");
+  ASSERT_TRUE(Quantize(in, out, {.to = *FindStoredFormat("fp4"), .names = {}}).ok());
+  EXPECT_EQ(Read<float>(*OpenDequantized(out), "w"), std::vector<float>(16));
+}
+
 TEST(ConvertQuantizedTest, SameForAnyNumberOfThreads) {
   const std::vector<float> x = Floats(3'000'000);
   const std::string in =
       WriteArrays("threads.safetensors", {{{"w", ElementType::kF32, Shape{50, 60'000}}, BytesOf(x)}});
-  for (const char* name : {"mxfp4", "nvfp4", "int4"}) {
+  for (const char* name : {"mxfp4", "nvfp4", "int4", "fp4"}) {
     std::vector<std::string> results;
     for (const int threads : {1, 2, 3}) {
       SetNumThreads(threads);

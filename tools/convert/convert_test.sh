@@ -145,7 +145,7 @@ refuses 2 "--to: files hold no int8_affine; known: float16, " "$f/a.npy" --to=in
 refuses 2 "--to: e8m0 is for scales" "$f/a.npy" --to=e8m0 --out="$f/new.npy"
 refuses 2 "--to: no file's elements are e3m4" "$f/a.npy" --to=e3m4 --out="$f/new.npy"
 refuses 2 "float64, float6_e2m3fn, float6_e3m2fn, float4_e2m1fn, int8" "$f/a.npy" --to=fp17 --out="$f/new.npy"
-refuses 2 "--to: fp4 is a codebook, and files hold no codebooks; known: float16, " "$f/a.npy" --to=fp4 --out="$f/new.npy"
+refuses 2 "--rounding: fp4 is a codebook and takes the nearest value" "$f/a.npy" --to=fp4 --rounding=stochastic --out="$f/new.safetensors"
 refuses 2 "--rounding: unknown 'odd'; known: nearest_even, nearest_away" "$f/a.npy" "${to[@]}" --rounding=odd
 refuses 2 "--overflow: unknown 'wrap'; known: infinity, saturate, nan" "$f/a.npy" "${to[@]}" --overflow=wrap
 refuses 2 "--seed: 'x'" "$f/a.npy" "${to[@]}" --seed=x

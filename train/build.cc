@@ -241,7 +241,7 @@ absl::StatusOr<amp::QuantizationOptions> MakeQuantization(const PrecisionConfig&
       options.rules.push_back({.path = o.path(),
                                .roles = {role},
                                .format = std::string(format.empty() ? "none" : format),
-                               .must_match = false});
+                               .must_match = !format.empty()});
     }
   }
   for (const QuantizeConfig& c : config.quantize()) options.rules.push_back(RuleOf(c));

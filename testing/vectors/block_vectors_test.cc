@@ -11,6 +11,8 @@
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "quant/block_format.h"
+#include "quant/integer_format.h"
+#include "quant/scaled.h"
 #include "testing/vectors/npy.h"
 
 namespace halftone {
@@ -78,6 +80,24 @@ TEST_F(BlockVectorsTest, Mx) {
     EXPECT_EQ(coded.values, Floats(start + "_deq"));
     EXPECT_EQ(coded.fake, coded.values);
   }
+}
+
+// int8 without the lowest code, at the scales of the blocks.
+TEST_F(BlockVectorsTest, SymmetricInt8) {
+  const std::vector<float> x = Floats("mx_in");
+  const std::vector<uint8_t> scale_codes = Codes("mx_int8_scale"), expected = Codes("mx_int8_code_symmetric");
+  const IntegerFormat int8 = {.name = "int8", .bits = 8};
+  size_t compared = 0;
+  for (size_t block = 0; block < scale_codes.size(); ++block) {
+    const float scale = std::ldexp(1.0f, scale_codes[block] - 127 - 6);  // of code / 64
+    if (!std::isnormal(scale)) continue;                                 // which a scale has to be
+    std::vector<uint8_t> codes(32);
+    Quantize(int8, absl::MakeConstSpan(x).subspan(32 * block, 32), {scale}, {}, Rounding::kNearestEven,
+             absl::MakeSpan(codes));
+    EXPECT_EQ(absl::MakeConstSpan(codes), absl::MakeConstSpan(expected).subspan(32 * block, 32)) << block;
+    ++compared;
+  }
+  EXPECT_GT(compared, 100u);
 }
 
 // torchao divides by 2^-126 (by 1 in its RCEIL) in blocks whose scale it writes down as 2^-127: those codes

@@ -60,6 +60,7 @@ absl::StatusOr<BitAllocation> AllocateBits(const std::string& folder, const Allo
   ASSIGN_OR_RETURN(const std::vector<size_t> chosen, AllocateFormats(choices, allocation.budget_bytes));
 
   allocation.float32_bytes = static_cast<double>(weights) * kFloat32Bits / 8;
+  allocation.config.mutable_model()->set_weights(run.checkpoint + "/model.safetensors");
   allocation.config.mutable_precision()->set_recipe("fp32");
   allocation.config.mutable_precision()->clear_quantize();
   for (size_t l = 0; l < chosen.size(); ++l) {

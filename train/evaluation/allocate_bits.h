@@ -33,7 +33,7 @@ struct BitAllocation {
   double bytes = 0, float32_bytes = 0, budget_bytes = 0;
   double predicted_loss = 0;  // the sum of what the layers add
   double reference_loss = 0;  // in float32, on the same examples
-  TrainConfig config;         // the run's, in fp32, with a quantize for each layer
+  TrainConfig config;         // the run's, in fp32, from its weights, with a quantize for each layer
 };
 
 // `folder`: of a run. The loss is measured on training examples, with the weights of one layer quantised at a

@@ -9,6 +9,7 @@
 #include "train/evaluation/allocate_bits.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,11 +53,14 @@ absl::StatusOr<std::string> Allocate(const std::vector<char*>& folders, std::vec
                                            .budget_bits = absl::GetFlag(FLAGS_budget_bits),
                                            .sets = std::move(sets),
                                            .limit = absl::GetFlag(FLAGS_limit)};
+  // Before what takes long: a path that cannot be written shows at once.
+  ASSIGN_OR_RETURN(const std::unique_ptr<halftone::AtomicFile> file,
+                   halftone::AtomicFile::Create(halftone::ResolveUserPath(out)));
   ASSIGN_OR_RETURN(halftone::BitAllocation allocation, halftone::AllocateBits(folders[0], options));
   allocation.config.mutable_run()->set_out(absl::StrCat(allocation.config.run().out(), "_allocated"));
   const std::string table = halftone::PrintAllocation(allocation);
-  RETURN_IF_ERROR(halftone::WriteFileAtomically(halftone::ResolveUserPath(out),
-                                                halftone::PrintConfig(allocation.config)));
+  RETURN_IF_ERROR(file->Append(halftone::PrintConfig(allocation.config)));
+  RETURN_IF_ERROR(file->Commit());
   return absl::StrCat(table, "written: ", out, "; train with --config=", out, "\n");
 }
 

@@ -20,4 +20,5 @@ refuses "--steps is 0" "$profile" --steps=0
 refuses "--warmup is 0" "$profile" --warmup=0
 refuses "--rows is -1" "$profile" --rows=-1
 refuses "--limit is -1" "$allocate_bits" --budget_bits=3.5 --out="$work/mixed.textproto" --limit=-1 "$work"
+refuses "no/such/folder" "$profile" --trace="$work/no/such/folder/trace.json"
 finish

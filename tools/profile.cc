@@ -8,6 +8,7 @@
 #include "train/profile.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -46,12 +47,18 @@ absl::StatusOr<std::string> Profile(const std::vector<std::string>& sets) {
   RETURN_IF_ERROR(CheckAtLeast(0, "rows", absl::GetFlag(FLAGS_rows)));
   ASSIGN_OR_RETURN(const halftone::TrainConfig config,
                    halftone::LoadTrainConfig(absl::GetFlag(FLAGS_config), sets));
+  const std::string trace = absl::GetFlag(FLAGS_trace);
+  std::unique_ptr<halftone::AtomicFile> file;
+  if (!trace.empty()) {
+    // Before what takes long: a path that cannot be written shows at once.
+    ASSIGN_OR_RETURN(file, halftone::AtomicFile::Create(halftone::ResolveUserPath(trace)));
+  }
   ASSIGN_OR_RETURN(
       const halftone::StepProfile profile,
       halftone::ProfileTraining(config, absl::GetFlag(FLAGS_warmup), absl::GetFlag(FLAGS_steps)));
-  const std::string trace = absl::GetFlag(FLAGS_trace);
-  if (!trace.empty()) {
-    RETURN_IF_ERROR(halftone::WriteFileAtomically(halftone::ResolveUserPath(trace), profile.trace));
+  if (file != nullptr) {
+    RETURN_IF_ERROR(file->Append(profile.trace));
+    RETURN_IF_ERROR(file->Commit());
   }
   return absl::StrCat(config.model().name(), ", ", config.precision().recipe(), ", ", halftone::DescribeCpu(),
                       ", ", halftone::NumThreads(),

@@ -77,7 +77,7 @@ absl::StatusOr<std::unique_ptr<BatchSource>> Dataset::TrainBatches(Device& devic
                                                                    const BatchOptions& options,
                                                                    LoaderPosition start) const {
   if (const ImageDataset* d = images()) {
-    return AsSource(DataLoader::Create(device.host(), *d, d->train,
+    return AsSource(DataLoader::Create(device, *d, d->train,
                                        {.batch_size = options.batch_size,
                                         .shuffle = true,
                                         .augment = options.augment,
@@ -100,7 +100,7 @@ absl::StatusOr<std::unique_ptr<BatchSource>> Dataset::TrainBatches(Device& devic
 
 absl::StatusOr<std::unique_ptr<BatchSource>> Dataset::TestBatches(Device& device, int64_t batch_size) const {
   if (const ImageDataset* d = images()) {
-    return AsSource(DataLoader::Create(device.host(), *d, d->test, {.batch_size = batch_size}));
+    return AsSource(DataLoader::Create(device, *d, d->test, {.batch_size = batch_size}));
   }
   return AsSource(TextLoader::Create(device.host(), *texts(), texts()->test, {.batch_size = batch_size}));
 }

@@ -49,8 +49,8 @@ class Dataset {
   void LimitTest(int64_t size);
 
   // Shuffled, without an epoch's last batch where it is not full; and the test split in the order of its
-  // file, as a whole. The batches lie on device.host(). This and the device must outlive them. Errors: as
-  // those of DataLoader and TextLoader; augmenting texts.
+  // file, as a whole. Texts lie on device.host(), and images where DataLoader says. This and the device must
+  // outlive them. Errors: as those of DataLoader and TextLoader; augmenting texts.
   absl::StatusOr<std::unique_ptr<BatchSource>> TrainBatches(Device& device, const BatchOptions& options,
                                                             LoaderPosition start = {}) const;
   absl::StatusOr<std::unique_ptr<BatchSource>> TestBatches(Device& device, int64_t batch_size) const;

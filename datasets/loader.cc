@@ -7,6 +7,8 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "datasets/shuffle.h"
+#include "tensor/ops/images/images.h"
+#include "tensor/ops/images/images_kernels.h"
 
 namespace halftone {
 
@@ -32,7 +34,9 @@ DataLoader::DataLoader(Device& device, const ImageDataset& dataset, const ImageS
       options_(options),
       batches_per_epoch_(batches_per_epoch),
       position_(start),
-      tables_(NormalizationTables(dataset)),
+      renders_(device.Kernels<ops::ImagesKernels>() != nullptr),
+      table_(Tensor::From<float>(renders_ ? device : device.host(), {dataset.channels, ops::kPixelValues},
+                                 NormalizationTable(dataset))),
       order_(split.size()),
       next_(Allocate(start)),
       thread_([this, start] { Run(start); }) {}
@@ -49,16 +53,18 @@ DataLoader::~DataLoader() {
 Batch DataLoader::Next() {
   const LoaderPosition after = After(position_);
   // Here and not in the thread, so that the device's peak of memory does not depend on timing.
-  Batch batch = Allocate(after);
+  Filled filled = Allocate(after);
   {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return filled_; });
-    std::swap(batch, next_);
+    std::swap(filled, next_);
     filled_ = false;
   }
   changed_.notify_all();
   position_ = after;
-  return batch;
+  if (!renders_) return {.input = filled.images, .labels = filled.labels};
+  return {.input = ops::RenderImages(filled.images.To(device_), filled.crops.To(device_), table_),
+          .labels = filled.labels.To(device_)};
 }
 
 void DataLoader::Run(LoaderPosition at) {
@@ -78,7 +84,7 @@ void DataLoader::Run(LoaderPosition at) {
   }
 }
 
-void DataLoader::Fill(LoaderPosition at, Batch& batch) {
+void DataLoader::Fill(LoaderPosition at, Filled& to) {
   if (order_epoch_ != at.epoch) {
     if (options_.shuffle) {
       ShuffledOrder(options_.seed, at.epoch, absl::MakeSpan(order_));
@@ -87,24 +93,36 @@ void DataLoader::Fill(LoaderPosition at, Batch& batch) {
     }
     order_epoch_ = at.epoch;
   }
-  const uint32_t* index = order_.data() + at.batch * options_.batch_size;
-  float* image = batch.input.data<float>();
-  for (int64_t& label : batch.labels.span<int64_t>()) {
-    Augmentation augmentation;
-    if (options_.augment) augmentation = DrawAugmentation(options_.seed, at.epoch, *index, dataset_.flip);
-    RenderImage(dataset_, split_.pixels.data() + *index * dataset_.image_bytes(), tables_, augmentation,
-                image);
-    label = split_.labels[*index];
-    image += dataset_.image_bytes();
-    ++index;
+  const uint32_t* const order = order_.data() + at.batch * options_.batch_size;
+  const int64_t bytes = dataset_.image_bytes();
+  for (int64_t i = 0; i < to.labels.elements(); ++i) {
+    const uint32_t index = order[i];
+    ops::ImageCrop crop;
+    if (options_.augment) crop = DrawAugmentation(options_.seed, at.epoch, index, dataset_.flip);
+    const uint8_t* const image = split_.pixels.data() + index * bytes;
+    if (renders_) {
+      std::copy_n(image, bytes, to.images.data<uint8_t>() + i * bytes);
+      int32_t* const numbers = to.crops.data<int32_t>() + 3 * i;
+      numbers[0] = crop.row, numbers[1] = crop.column, numbers[2] = crop.mirror ? 1 : 0;
+    } else {
+      ops::RenderImage(SizeOfImages(dataset_), image, table_.data<float>(), crop,
+                       to.images.data<float>() + i * bytes);
+    }
+    to.labels.data<int64_t>()[i] = split_.labels[index];
   }
 }
 
-Batch DataLoader::Allocate(LoaderPosition at) const {
+DataLoader::Filled DataLoader::Allocate(LoaderPosition at) const {
   const int64_t images = std::min(options_.batch_size, split_.size() - at.batch * options_.batch_size);
-  return {.input = Tensor::Empty(device_, DType::kF32,
-                                 {images, dataset_.height, dataset_.width, dataset_.channels}),
-          .labels = Tensor::Empty(device_, DType::kI64, {images})};
+  const int64_t channels = dataset_.channels, height = dataset_.height, width = dataset_.width;
+  Device& host = device_.host();
+  const Tensor labels = Tensor::Empty(host, DType::kI64, {images});
+  if (!renders_) {
+    return {.images = Tensor::Empty(host, DType::kF32, {images, height, width, channels}), .labels = labels};
+  }
+  return {.images = Tensor::Empty(host, DType::kU8, {images, channels, height, width}),
+          .crops = Tensor::Empty(host, DType::kI32, {images, 3}),
+          .labels = labels};
 }
 
 LoaderPosition DataLoader::After(LoaderPosition at) const {

@@ -1,4 +1,5 @@
-// Batches of normalised images for training and evaluation, made by a thread of their own one batch ahead.
+// Batches of normalised images for training and evaluation, made by a thread of their own one batch ahead. An
+// accelerator with a kernel for it (tensor/ops/images) is given bytes, and crops and normalises them itself.
 //
 // Which images a batch holds, and how they are augmented, is a pure function of (seed, epoch, batch): a run
 // that starts at a checkpoint's position gets the batches that a run from the start would have got.
@@ -48,8 +49,8 @@ class DataLoader : public BatchSource {
   DataLoader(const DataLoader&) = delete;
   DataLoader& operator=(const DataLoader&) = delete;
 
-  // Waits for the batch if need be. The memory is the device's: in a steady state, nothing comes from the
-  // system.
+  // Waits for the batch if need be. The memory is the device's where that renders images itself or is the
+  // CPU, and else device.host()'s: in a steady state, nothing comes from the system.
   Batch Next() override;
 
   LoaderPosition position() const override { return position_; }
@@ -58,9 +59,16 @@ class DataLoader : public BatchSource {
  private:
   DataLoader(Device& device, const ImageDataset& dataset, const ImageSplit& split,
              const DataLoaderOptions& options, int64_t batches_per_epoch, LoaderPosition start);
+  // What the thread makes, in host memory.
+  struct Filled {
+    Tensor images;  // float32 [B, H, W, C]; for a device that renders them, uint8 [B, C, H, W]
+    Tensor crops;   // for such a device: int32 [B, 3]
+    Tensor labels;  // int64 [B]
+  };
+
   void Run(LoaderPosition at);
-  void Fill(LoaderPosition at, Batch& batch);
-  Batch Allocate(LoaderPosition at) const;
+  void Fill(LoaderPosition at, Filled& to);
+  Filled Allocate(LoaderPosition at) const;
   LoaderPosition After(LoaderPosition at) const;
 
   Device& device_;
@@ -69,9 +77,10 @@ class DataLoader : public BatchSource {
   const DataLoaderOptions options_;
   const int64_t batches_per_epoch_;
   LoaderPosition position_;  // the caller's
+  const bool renders_;       // the device does
+  const Tensor table_;       // [C, 256], of the device if it renders, else of the host
 
   // The thread's.
-  const std::vector<PixelTable> tables_;
   std::vector<uint32_t> order_;  // of order_epoch_
   int64_t order_epoch_ = -1;
 
@@ -79,7 +88,7 @@ class DataLoader : public BatchSource {
   std::condition_variable changed_;
   bool filled_ = false;  // guarded by mutex_
   bool stop_ = false;    // guarded by mutex_
-  Batch next_;           // the batch at position_: the thread's until it is filled, then the caller's
+  Filled next_;          // the batch at position_: the thread's until it is filled, then the caller's
 
   std::thread thread_;  // last: it uses the others
 };

@@ -12,12 +12,13 @@ constexpr int kImages = 10000;
 
 void Render(benchmark::State& state) {
   const ImageDataset data = MakeDataset(3, 32, 32, kImages);
-  const std::vector<PixelTable> tables = NormalizationTables(data);
+  const std::vector<float> table = NormalizationTable(data);
   std::vector<float> out(data.image_bytes());
   uint32_t i = 0;
   for (auto _ : state) {
-    const Augmentation augmentation = state.range(0) ? DrawAugmentation(1, 0, i, true) : Augmentation();
-    RenderImage(data, data.train.pixels.data() + i * data.image_bytes(), tables, augmentation, out.data());
+    const ops::ImageCrop crop = state.range(0) ? DrawAugmentation(1, 0, i, true) : ops::ImageCrop();
+    ops::RenderImage(SizeOfImages(data), data.train.pixels.data() + i * data.image_bytes(), table.data(),
+                     crop, out.data());
     benchmark::DoNotOptimize(out.data());
     i = (i + 1) % kImages;
   }

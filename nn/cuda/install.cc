@@ -13,6 +13,7 @@
 #include "tensor/ops/elementwise/elementwise_kernels.h"
 #include "tensor/ops/embedding/embedding_kernels.h"
 #include "tensor/ops/grid_graph/grid_graph_kernels.h"
+#include "tensor/ops/images/images_kernels.h"
 #include "tensor/ops/layer_norm/layer_norm_kernels.h"
 #include "tensor/ops/max_pool/max_pool_kernels.h"
 #include "tensor/ops/mse/mse_kernels.h"
@@ -37,6 +38,7 @@ void InstallKernels(Device& device) {
   device.Install(ops::kElementwiseKernels);
   device.Install(ops::kEmbeddingKernels);
   device.Install(ops::kGridGraphKernels);
+  device.Install(ops::kImagesKernels);
   device.Install(ops::kLayerNormKernels);
   device.Install(ops::kMaxPoolKernels);
   device.Install(ops::kMseKernels);

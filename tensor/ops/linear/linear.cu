@@ -1,5 +1,6 @@
 // By cuBLASLt.
 #include "tensor/cuda/cublas.h"
+#include "tensor/ops/cast/cast.h"
 #include "tensor/ops/linear/bias_kernels.h"
 #include "tensor/ops/linear/linear_kernels.h"
 
@@ -24,10 +25,12 @@ void Forward(const LinearProblem& p, const Tensor& x, const Tensor& w, const Ten
     cuda::Multiply(y.device(), product, x.device_raw(), w.device_raw(), to.device_raw());
   };
   if (!bias.defined()) return multiply(y);
-  // cuBLASLt adds none to float64, and in 16 bits only one of 16 bits.
-  if (bias.dtype() == p.dtype && p.dtype != DType::kF64) {
+  // cuBLASLt adds none to float64, and beside 16 bits one of 16 bits: a float32 bias is rounded then, as
+  // autocast does, and not the sum twice. What it refuses keeps the bias as it is.
+  if (p.dtype != DType::kF64) {
+    const Tensor rounded = Cast(bias, p.dtype);
     product.bias = true;
-    if (cuda::MultiplyAndAdd(y.device(), product, x.device_raw(), w.device_raw(), bias.device_raw(),
+    if (cuda::MultiplyAndAdd(y.device(), product, x.device_raw(), w.device_raw(), rounded.device_raw(),
                              y.device_raw())) {
       return;
     }

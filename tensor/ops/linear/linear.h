@@ -15,10 +15,10 @@
 
 namespace halftone::ops {
 
-// y [..., N] from x [..., K]. `bias` is [N], in w's dtype or in float32 (used as it is, not rounded), or
-// undefined for none. y is of dtype `y`, by default x's. Either may be float32 where w is of 16 bits: x is
-// rounded to w's dtype first, y at the end; the same numbers as with casts before and after, in fewer passes
-// over memory.
+// y [..., N] from x [..., K]. `bias` is [N], in w's dtype or in float32, or undefined for none: the CPU uses a
+// float32 bias as it is, a GPU may round it to w's dtype, as autocast does. y is of dtype `y`, by default x's.
+// Either may be float32 where w is of 16 bits: x is rounded to w's dtype first, y at the end; the same numbers
+// as with casts before and after, in fewer passes over memory.
 Tensor LinearForward(const Tensor& x, const Tensor& w, const Tensor& bias);
 Tensor LinearForward(const Tensor& x, const Tensor& w, const Tensor& bias, DType y);
 
